@@ -1,0 +1,169 @@
+"""The front door of a contact form: a page to fill in, and POSTs from browsers and programs."""
+
+import asyncio
+import hashlib
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+import msgspec
+from aiohttp.web import Request, RequestPayloadError, Response, RouteDef, StreamResponse, route
+from multidict import CIMultiDict, CIMultiDictProxy, istr
+
+from channels.api import Host, Outcome, Receipt, Refusal
+from channels.in_hand import InHand
+from channels.problems import RETRY_AFTER, problem
+from channels.web_form.settings import WebFormSettings
+from channels.web_form.views import FormViews
+from normalizers.message import Problem
+from normalizers.web_form import FormPayload, as_typed
+
+_JSON = "application/json"
+_FORM = "application/x-www-form-urlencoded"
+_READ_SECONDS = 30
+_DRAIN_SECONDS = 20
+_LONGEST_KEY = 255
+_IDEMPOTENCY_KEY = istr("Idempotency-Key")
+_JSON_HEADERS = CIMultiDictProxy(CIMultiDict({"Content-Type": _JSON}))
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    reference: str | None
+    id: str | None
+    duplicate: bool
+    reply_by: datetime | None
+
+
+_CLOSED = Receipt(outcome=Outcome.DEFERRED)
+_NO_REFERENCE = _Answer(None, None, False, None)
+_encode = msgspec.json.Encoder().encode
+
+
+class WebFormAdapter:
+    """One inbox; says each outcome as a page to browsers and as JSON to programs."""
+
+    def __init__(self, settings: WebFormSettings, host: Host[FormPayload]) -> None:
+        self._host = host
+        self._intake = host.intake
+        self._max_body = settings.max_body
+        self._views = FormViews(host.inbox, settings.languages)
+        self._in_hand = InHand()
+        self._open = False
+
+    def routes(self) -> Sequence[RouteDef]:
+        """The page, its POST, and the files the page needs."""
+        return (
+            route("GET", "", self._page),
+            route("POST", "", self._submit),
+            route("GET", "/assets/{name}", self._views.serve_asset),
+        )
+
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[None]:
+        """Takes POSTs while entered; the page itself is shown at any time."""
+        self._open = True
+        try:
+            yield
+        finally:
+            self._open = False
+            await self._in_hand.drain(_DRAIN_SECONDS)
+
+    async def _page(self, request: Request) -> StreamResponse:
+        return self._views.start(request)
+
+    async def _submit(self, request: Request) -> StreamResponse:
+        media_type = request.content_type
+        if media_type not in (_JSON, _FORM):
+            return self._unsupported(media_type)
+        for_program = media_type == _JSON or _asks_for_json(request)
+        key = request.headers.get(_IDEMPOTENCY_KEY)
+        if key is not None and not (0 < len(key) <= _LONGEST_KEY and key.isprintable()):
+            return problem(400, f"Idempotency-Key must be 1 to {_LONGEST_KEY} printable characters.")
+        try:
+            body = await _read(request, self._max_body)
+        except TimeoutError:
+            return problem(408, f"The body did not arrive within {_READ_SECONDS} seconds.")
+        except RequestPayloadError:
+            return _undecodable(request)
+        if body is None:
+            return self._too_large(request, for_program)
+        payload = FormPayload(
+            body=body,
+            media_type=media_type,
+            submission_id=secrets.token_hex(16) if key is None else _digest(key),
+            keyed=key is not None,
+        )
+        receipt = await self._in_hand.run(self._intake(payload)) if self._open else _CLOSED
+        return _to_program(receipt) if for_program else await self._to_browser(request, payload, receipt)
+
+    async def _to_browser(self, request: Request, payload: FormPayload, receipt: Receipt) -> Response:
+        if receipt.outcome is Outcome.ACCEPTED:
+            return self._views.received(request, receipt)
+        # Percent-decoding a MiB is 0.2 s of pure Python.
+        typed = await asyncio.to_thread(as_typed, payload.body)
+        if receipt.outcome is Outcome.DEFERRED:
+            return self._views.later(request, typed)
+        return self._views.mend(request, typed, receipt.problems)
+
+    def _too_large(self, request: Request, for_program: bool) -> Response:
+        self._host.refused(Refusal.OVERSIZED, "body over max_body")
+        if not for_program:
+            return self._views.too_large(request)
+        return problem(413, f"The body may have at most {self._max_body} bytes.")
+
+    def _unsupported(self, media_type: str) -> Response:
+        self._host.refused(Refusal.UNSUPPORTED, "media type of a form")
+        files = " Files cannot be sent yet." if media_type == "multipart/form-data" else ""
+        return problem(415, f"Send {_JSON} or {_FORM}.{files}", headers={"Accept-Post": f"{_JSON}, {_FORM}"})
+
+
+def _to_program(receipt: Receipt) -> Response:
+    if receipt.outcome is Outcome.ACCEPTED:
+        answer = _NO_REFERENCE
+        for first in receipt.references[:1]:
+            answer = _Answer(first.reference, first.id, first.duplicate, first.reply_by)
+        return Response(status=202, body=_encode(answer), headers=_JSON_HEADERS)
+    if receipt.outcome is Outcome.DEFERRED:
+        return problem(503, "The message could not be kept just now: send it again.", headers=RETRY_AFTER)
+    return problem(422, _summary(receipt.problems), errors=receipt.problems)
+
+
+def _summary(problems: Sequence[Problem]) -> str:
+    return problems[0].message if len(problems) == 1 else "The message was not taken: see errors."
+
+
+async def _read(request: Request, limit: int) -> bytes | None:
+    """The body, or None where it is larger than `limit` bytes: as announced, or decompressed as it comes."""
+    announced = request.content_length
+    if announced is not None and announced > limit:
+        return None
+    content = request.content
+    if content.is_eof():  # it came with the headers, as small bodies do
+        body = content.read_nowait()
+        return body if len(body) <= limit else None
+    chunks, size = [], 0
+    async with asyncio.timeout(_READ_SECONDS):
+        while chunk := await content.readany():
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > limit:
+                return None
+    return b"".join(chunks)
+
+
+def _undecodable(request: Request) -> Response:
+    response = problem(400, "The body does not match its Content-Encoding or Transfer-Encoding.")
+    response.force_close()
+    # aiohttp would read on, meet its own exception again and log it with a stack trace.
+    request.content.feed_eof()
+    return response
+
+
+def _digest(key: str) -> str:
+    return "key:" + hashlib.sha256(key.encode()).hexdigest()
+
+
+def _asks_for_json(request: Request) -> bool:
+    accept = request.headers.get("Accept", "")
+    return _JSON in accept and "text/html" not in accept

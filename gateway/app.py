@@ -1,0 +1,212 @@
+"""The composition root: the only module that builds things. What started last is stopped first."""
+
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from channels import registry
+from channels.api import ChannelAdapter, ChannelSettings, Intake, Refusal
+from gateway import http
+from gateway.directory import file as file_directory
+from gateway.directory.in_order import InOrder
+from gateway.directory.lookup import Directory
+from gateway.envelope import SCHEMA
+from gateway.events import InboxEvents, QueueEvents
+from gateway.health import Health
+from gateway.metrics import Metrics
+from gateway.objects import Objects, ObjectsUnavailable
+from gateway.pipeline import Pipeline
+from gateway.queue.connection import connect
+from gateway.queue.dead_letters import DeadLetters
+from gateway.queue.embedded import EmbeddedError, EmbeddedOptions, embedded
+from gateway.queue.keys import Keys
+from gateway.queue.publisher import Publisher
+from gateway.sealing import Inbox
+from gateway.settings import Settings
+from gateway.tagging.tier import TierPolicy
+
+
+class CannotStart(Exception):
+    """Something the gateway needs is missing; the message says what to do."""
+
+
+class DependencyDown(CannotStart):
+    """It is a server or a store of ours that is missing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InboxHost:
+    """The Host an adapter is handed."""
+
+    inbox: str
+    public_url: str
+    intake: Intake[Any]
+    events: InboxEvents
+
+    def refused(self, why: Refusal, detail: str) -> None:
+        """Log and count a sender turned away."""
+        self.events.refused(why, detail)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Serving:
+    """A gateway that listens: its own URL, the queue's, and each inbox's name, channel and address."""
+
+    url: str
+    queue: str
+    inboxes: Sequence[tuple[str, str, str]]
+
+
+@asynccontextmanager
+async def serve(settings: Settings, *, only: Collection[str] = ()) -> AsyncIterator[Serving]:
+    """Listen on every enabled inbox while entered; leaving it finishes what is in hand.
+
+    `only` limits it to inboxes or channel types of these names. Raises CannotStart.
+    """
+    _refuse_what_is_not_in_use(settings)
+    chosen = choose(settings.channels, only)
+    metrics, health = Metrics(), Health()
+    async with AsyncExitStack() as stack:
+        try:
+            door = stack.enter_context(http.reserve(settings.http.host, settings.http.port))
+        except OSError as error:
+            raise CannotStart(str(error)) from error
+        queue_url = await stack.enter_async_context(_queue(settings))
+        publisher = await stack.enter_async_context(_publisher(settings, queue_url, metrics, health))
+        building = _Building(settings, publisher, metrics)
+        adapters: dict[str, ChannelAdapter] = {}
+        for name, inbox in chosen.items():
+            adapters[name] = building.adapter(name, inbox)
+            try:
+                await stack.enter_async_context(adapters[name].lifespan())
+            except OSError as error:
+                raise CannotStart(f"inbox {name}: {error}") from error
+        app = http.build(
+            {name: adapter.routes() for name, adapter in adapters.items()},
+            max_body=settings.http.max_body,
+            health=health,
+            metrics=metrics,
+        )
+        await stack.enter_async_context(http.listening(app, door, max_header=settings.http.max_header))
+        url = http.url(settings.http.host, door.getsockname()[1])
+        yield Serving(
+            url=url,
+            queue=queue_url,
+            inboxes=[(name, inbox.type, inbox.where(f"{url}/channels/{name}")) for name, inbox in chosen.items()],
+        )
+
+
+def _refuse_what_is_not_in_use(settings: Settings) -> None:
+    """A setting that would be silently ignored where a message's safety hangs on it."""
+    if settings.queue.url.startswith(("redis+cluster://", "redis+sentinel://")):
+        raise CannotStart("queue.url: clusters and sentinels are accepted but not in use yet: name a single server")
+    if not settings.objects.url.startswith("file://"):
+        raise CannotStart("objects.url: only file:// is in use yet")
+
+
+def choose(channels: Mapping[str, ChannelSettings], only: Collection[str]) -> dict[str, ChannelSettings]:
+    """The enabled inboxes that have an adapter, or those of them named in `only`. Raises CannotStart."""
+    ready = {name: inbox for name, inbox in channels.items() if inbox.enabled and not registry.is_planned(inbox.type)}
+    unknown = set(only) - set(ready) - {inbox.type for inbox in ready.values()}
+    if unknown:
+        names = ", ".join(sorted({*ready, *(inbox.type for inbox in ready.values())}))
+        raise CannotStart(f"--only: no enabled inbox or channel {', '.join(sorted(unknown))}; there are: {names}")
+    return {name: inbox for name, inbox in ready.items() if not only or name in only or inbox.type in only}
+
+
+def load_directory(settings: Settings) -> Directory:
+    """Every file of the directory. Raises DirectoryError."""
+    as_of = datetime.now(UTC)
+    sources: list[Directory] = [
+        file_directory.load(Path(source.path), tiers=settings.tiers.order, as_of=as_of)
+        for source in settings.directory
+        if source.type == "file"
+    ]
+    return sources[0] if len(sources) == 1 else InOrder(sources)
+
+
+class _Building:
+    """What every inbox shares while the adapters are made."""
+
+    def __init__(self, settings: Settings, publisher: Publisher, metrics: Metrics) -> None:
+        self._settings, self._publisher, self._metrics = settings, publisher, metrics
+        self._keep_ms = int(settings.queue.dedupe_window.total_seconds() * 1000)
+        try:
+            self._objects = Objects.from_url(settings.objects.url)
+            self._directory = load_directory(settings)
+        except (ObjectsUnavailable, file_directory.DirectoryError) as error:
+            raise DependencyDown(str(error)) from error
+        self._policy = TierPolicy(
+            order=tuple(settings.tiers.order),
+            default=settings.tiers.default,
+            minimum_proof=settings.tiers.minimum_proof,
+        )
+
+    def adapter(self, name: str, inbox: ChannelSettings) -> ChannelAdapter:
+        channel = registry.load(inbox.type)
+        events = InboxEvents(channel.name, name, self._metrics)
+        public_url = self._settings.http.public_url
+        pipeline = Pipeline(
+            channel,
+            Inbox(
+                name=name,
+                channel=channel.name,
+                brand=inbox.brand,
+                dataschema=f"{public_url}/schemas/{SCHEMA}",
+                policy=self._policy,
+            ),
+            directory=self._directory,
+            publisher=self._publisher,
+            dead_letters=DeadLetters(self._publisher, keep_ms=self._keep_ms),
+            objects=self._objects,
+            events=events,
+            keep_ms=self._keep_ms,
+            clock=lambda: datetime.now(UTC),
+        )
+        host = InboxHost(inbox=name, public_url=public_url, intake=pipeline, events=events)
+        return channel.adapter(inbox, host)
+
+
+@asynccontextmanager
+async def _queue(settings: Settings) -> AsyncIterator[str]:
+    if settings.queue.url != "embedded":
+        yield settings.queue.url
+        return
+    ours = settings.embedded
+    options = EmbeddedOptions(dir=Path(ours.dir), port=ours.port, fsync=ours.fsync, max_memory=ours.max_memory)
+    log = structlog.get_logger()
+
+    def tell(event: str, about: Mapping[str, object]) -> None:
+        (log.error if event in {"embedded.died", "embedded.failed"} else log.info)(event, **about)
+
+    try:
+        async with embedded(options, on_event=tell) as server:
+            yield server.url
+    except EmbeddedError as error:
+        raise DependencyDown(str(error)) from error
+
+
+@asynccontextmanager
+async def _publisher(settings: Settings, url: str, metrics: Metrics, health: Health) -> AsyncIterator[Publisher]:
+    events = QueueEvents(metrics)
+    redis = connect(url)
+    publisher = Publisher(
+        redis,
+        Keys(prefix=settings.queue.prefix),
+        settings.tiers.order,
+        on_batch=events.batch,
+        on_link=events.link,
+    )
+    health.add("queue", publisher.ping)
+    if not await publisher.ping():
+        events.link(False, "no answer at start; messages are deferred until it is there")
+    try:
+        yield publisher
+    finally:
+        await publisher.close()
+        await redis.aclose()

@@ -1,0 +1,33 @@
+"""`channels`: what adapters there are."""
+
+import json
+
+import click
+
+from channels import registry
+from gateway.cli import Exit, fail
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def command(name: str | None, as_json: bool) -> None:
+    """List the channels, or print the guide of one."""
+    try:
+        if name is not None:
+            click.echo(registry.readme(name))
+            return
+        found = {name: _first_sentence(registry.readme(name)) for name in registry.names()}
+    except LookupError as error:
+        fail(str(error), Exit.USAGE)
+    if as_json:
+        click.echo(json.dumps([{"name": n, "summary": s} for n, s in found.items()], ensure_ascii=False))
+        return
+    for channel, summary in found.items():
+        click.echo(f"{channel:<14} {summary}")
+
+
+def _first_sentence(readme: str) -> str:
+    """The first line of text under the title."""
+    lines = (line.strip() for line in readme.splitlines())
+    return next((line for line in lines if line and not line.startswith("#")), "")

@@ -1,0 +1,84 @@
+"""`run`: serve the enabled inboxes."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Collection
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import click
+import structlog
+
+from gateway.app import CannotStart, DependencyDown, Serving, serve
+from gateway.cli import Exit, fail
+from gateway.cli.config import config_option, read
+from gateway.logs import configure
+from gateway.settings import Settings
+
+_STOP_WITHIN = 25.0
+_ROOMS = Path(__file__).parent.parent.parent
+_PYTHON = os.path.relpath(sys.executable) if _ROOMS == Path.cwd() else sys.executable
+
+
+@click.command()
+@config_option
+@click.option("--only", default="", metavar="TYPE_OR_INBOX,…", help="Only these channels or inboxes.")
+def command(config: Path, only: str) -> None:
+    """Serve the enabled inboxes. SIGTERM finishes what is in hand and exits 0."""
+    settings = read(config)
+    configure(settings.logs.level, settings.logs.format)
+    names = [name for name in (part.strip() for part in only.split(",")) if name]
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            stopped_by = runner.run(_run(settings, names))
+    except DependencyDown as error:
+        fail(str(error), Exit.DEPENDENCY)
+    except CannotStart as error:
+        fail(str(error), Exit.FAILURE)
+    raise SystemExit(int(Exit.INTERRUPTED if stopped_by == signal.SIGINT else Exit.OK))
+
+
+async def _run(settings: Settings, only: Collection[str]) -> signal.Signals:
+    loop = asyncio.get_running_loop()
+    told: asyncio.Future[signal.Signals] = loop.create_future()
+
+    def tell(signum: signal.Signals) -> None:
+        if not told.done():
+            told.set_result(signum)
+
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(signum, tell, signum)
+    log = structlog.get_logger()
+    async with AsyncExitStack() as stack:
+        serving = await stack.enter_async_context(serve(settings, only=only))
+        _announce(serving)
+        log.info("gateway.started", url=serving.url, inboxes=len(serving.inboxes), rooms=str(_ROOMS))
+        stopped_by = await told
+        log.info("gateway.stopping", signal=stopped_by.name, within_s=_STOP_WITHIN)
+        try:
+            async with asyncio.timeout(_STOP_WITHIN):
+                await stack.aclose()
+        except TimeoutError:
+            log.error("gateway.cut_short", within_s=_STOP_WITHIN)
+    log.info("gateway.stopped")
+    return stopped_by
+
+
+def _announce(serving: Serving) -> None:
+    lines = ["", click.style("The gateway is listening.", bold=True), ""]
+    lines += [f"  {'queue':<12} {serving.queue}", f"  {'health':<12} {serving.url}/readyz", ""]
+    for name, channel, where in serving.inboxes:
+        lines.append(f"  {name:<12} {where}")
+        lines.append(f"  {'':<12} {click.style(f'{_PYTHON} -m gateway simulate {channel} --inbox {name}', fg='cyan')}")
+    lines += ["", f"  {'read it':<12} {click.style(f'{_PYTHON} -m gateway tail --follow', fg='cyan')}", ""]
+    click.echo("\n".join(lines))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:  # Windows has none
+        return None
+    return uvloop.new_event_loop

@@ -1,0 +1,1 @@
+"""Who is this? Customers by the addresses they write from."""

@@ -1,0 +1,117 @@
+"""Customers from a CSV file, held in memory: exact address first, then mail domain."""
+
+import csv
+import io
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from gateway.directory.lookup import UNKNOWN, Customer, Lookup, Related
+from normalizers.message import Address
+
+COLUMNS = (
+    "customer_id,organization,tier,name,email,domain,phone,twitter,"
+    "slack_team,slack_user,salesforce_account,salesforce_opportunity"
+).split(",")
+_REQUIRED = {"customer_id", "tier"}
+
+
+class DirectoryError(Exception):
+    """The file cannot be used; one line per fault, as `file:line: column: what is wrong`."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = tuple(faults)
+
+
+class FileDirectory:
+    """An index of one CSV file; two different customers for one address are ambiguous, never a guess."""
+
+    def __init__(self, rows: Iterable[tuple[Address, Customer]], *, source: str, as_of: datetime) -> None:
+        index: dict[Address, Lookup] = {}
+        for address, customer in rows:
+            here = index.get(address)
+            if here is None or (here.customer and here.customer.customer_id == customer.customer_id):
+                known = Lookup(status="known", customer=customer, matched=address, source=source, as_of=as_of)
+                index.setdefault(address, known)
+            else:
+                index[address] = Lookup(status="ambiguous", matched=address, source=source, as_of=as_of)
+        self._index: Mapping[Address, Lookup] = index
+
+    async def find(self, addresses: Sequence[Address], /) -> Lookup:
+        """The first address that is known as it stands, else the first whose mail domain is."""
+        for address in addresses:
+            if (found := self._index.get(address)) is not None:
+                return found
+        for address in addresses:
+            mailbox, _, domain = address.value.rpartition("@")
+            if address.kind == "email" and mailbox and (found := self._index.get(Address("domain", domain))):
+                return found
+        return UNKNOWN
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+
+def load(path: Path, *, tiers: Collection[str], as_of: datetime) -> FileDirectory:
+    """Read `path` (UTF-8, with or without a byte order mark). Raises DirectoryError with every fault."""
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise DirectoryError([f"{path}: cannot be read: {error.strerror}"]) from error
+    except UnicodeDecodeError as error:
+        raise DirectoryError([f"{path}: is not UTF-8 (Excel: save as 'CSV UTF-8'): {error.reason}"]) from error
+    reader = csv.DictReader(io.StringIO(text, newline=""), restkey="")
+    faults = _header_faults(path, reader.fieldnames or ())
+    if faults:
+        raise DirectoryError(faults)
+    rows: list[tuple[Address, Customer]] = []
+    for row in reader:
+        where = f"{path}:{reader.line_num}"
+        if "" in row:
+            faults.append(f"{where}: more cells than the header has columns")
+            continue
+        cells = {column: (row.get(column) or "").strip() for column in COLUMNS}
+        if cells["tier"] not in tiers:
+            faults.append(f"{where}: tier: must be one of {', '.join(tiers)}")
+        if not cells["customer_id"]:
+            faults.append(f"{where}: customer_id: is empty")
+        if bool(cells["slack_team"]) != bool(cells["slack_user"]):
+            faults.append(f"{where}: slack_team and slack_user only mean something together")
+        customer = _customer(cells)
+        rows.extend((address, customer) for address in _addresses(cells))
+    if faults:
+        raise DirectoryError(faults)
+    return FileDirectory(rows, source="file", as_of=as_of)
+
+
+def _header_faults(path: Path, header: Sequence[str]) -> list[str]:
+    faults = [f"{path}:1: the column {name} is missing" for name in sorted(_REQUIRED - set(header))]
+    faults += [f"{path}:1: the column {name} is unknown" for name in header if name not in COLUMNS]
+    faults += [f"{path}:1: the column {name} stands twice" for name in COLUMNS if list(header).count(name) > 1]
+    return faults
+
+
+def _customer(cells: Mapping[str, str]) -> Customer:
+    related = [
+        Related(system="salesforce", type=kind, id=cells[column])
+        for kind, column in (("Account", "salesforce_account"), ("Opportunity", "salesforce_opportunity"))
+        if cells[column]
+    ]
+    return Customer(
+        customer_id=cells["customer_id"],
+        tier=cells["tier"],
+        organization=cells["organization"] or None,
+        name=cells["name"] or None,
+        related=tuple(related),
+    )
+
+
+def _addresses(cells: Mapping[str, str]) -> Iterable[Address]:
+    for kind in ("email", "domain", "twitter"):
+        if cells[kind]:
+            yield Address(kind, cells[kind].lower().removeprefix("@"))
+    if cells["phone"]:
+        yield Address("phone", cells["phone"])
+    if cells["slack_user"]:
+        yield Address("slack", f"{cells['slack_team']}/{cells['slack_user']}")

@@ -1,0 +1,40 @@
+"""Ids and references made from the idempotency key, so that a retry gets the same ones."""
+
+from hashlib import blake2b
+from typing import NamedTuple
+
+ALPHABET = "23456789ACDEFGHJKMNPQRTVWXY"
+"""No 0 O 1 I L (they look alike), no B S Z U (8 5 2 V): safe to read out and to copy by hand."""
+_LENGTH = 8
+
+
+class Identity(NamedTuple):
+    """One envelope's names: `mark` is the 16 bytes the seen-set holds."""
+
+    mark: bytes
+    id: str
+    reference: str
+
+
+def identify(idempotency_key: str) -> Identity:
+    """UUIDv8 (RFC 9562) of the key's BLAKE2b-128, and the short reference a customer is told."""
+    digest = bytearray(digest16(idempotency_key))
+    digest[6] = digest[6] & 0x0F | 0x80
+    digest[8] = digest[8] & 0x3F | 0x80
+    h = digest.hex()
+    return Identity(bytes(digest), f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}", _reference(digest))
+
+
+def digest16(value: str) -> bytes:
+    """BLAKE2b-128 of a string; lone surrogates cannot stop it."""
+    return blake2b(value.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def _reference(digest: bytearray) -> str:
+    # 27^8 is 2.8e11: among a million tickets about two share one. The id is the key, this is for people.
+    number = int.from_bytes(digest[9:], "big")
+    letters = []
+    for _ in range(_LENGTH):
+        number, index = divmod(number, len(ALPHABET))
+        letters.append(ALPHABET[index])
+    return f"T-{''.join(letters[:4])}-{''.join(letters[4:])}"

@@ -1,0 +1,63 @@
+"""The object store: raw originals, attachments and large dead letters, named by their content."""
+
+import asyncio
+import os
+from hashlib import sha256
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from obstore.exceptions import BaseError
+from obstore.store import LocalStore
+
+_THREAD_OVER = 256 * 1024
+
+
+class Stored(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a content is kept; `size` in bytes."""
+
+    uri: str
+    sha256: str
+    size: int
+
+
+class ObjectsUnavailable(Exception):
+    """The store did not take or give the content."""
+
+
+class Objects:
+    """A content-addressed store below one directory: the same bytes are stored once."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root.resolve()
+        try:
+            self._store = LocalStore(self._root, mkdir=True)
+        except (BaseError, OSError) as error:
+            raise ObjectsUnavailable(f"{root}: {error}") from error
+
+    @classmethod
+    def from_url(cls, url: str) -> "Objects":
+        """`file://var/objects` is relative to the working directory, `file:///srv/objects` is not."""
+        return cls(Path(url.removeprefix("file://")))
+
+    async def put(self, content: bytes, kind: Literal["raw", "attachments", "payloads"]) -> Stored:
+        """Durable when it returns. Raises ObjectsUnavailable."""
+        digest = sha256(content) if len(content) < _THREAD_OVER else await asyncio.to_thread(sha256, content)
+        name = digest.hexdigest()
+        path = f"{kind}/{name[:2]}/{name}"
+        try:
+            await self._store.put_async(path, content)
+            await asyncio.to_thread(_sync, self._root / path)
+        except (BaseError, OSError) as error:
+            raise ObjectsUnavailable(type(error).__name__) from error
+        return Stored(uri=f"{self._root.as_uri()}/{path}", sha256=name, size=len(content))
+
+
+def _sync(path: Path) -> None:
+    """The library renames into place but does not fsync: a power cut would leave an empty file."""
+    for target in (path, path.parent):
+        descriptor = os.open(target, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,172 @@
+"""The one path of every message, from a verified payload to a receipt."""
+
+import asyncio
+import traceback
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Generic
+
+import msgspec
+
+from channels.api import Channel, Outcome, P, Receipt, Reference
+from gateway import envelope as wire
+from gateway.directory.lookup import Directory
+from gateway.events import InboxEvents
+from gateway.identity import Identity, identify
+from gateway.objects import Objects, ObjectsUnavailable
+from gateway.queue.connection import QueueUnavailable
+from gateway.queue.dead_letters import DeadLetter, DeadLetters, DeadReason
+from gateway.queue.publisher import Entry, Published, Publisher
+from gateway.sealing import Inbox, Sealed, seal
+from normalizers.message import Attachment, Incomplete, Malformed, Message, Messages, Problem
+
+_INLINE_PAYLOAD = 256 * 1024
+_ERROR_TEXT = 8 * 1024
+_CONFLICT = Problem("", "conflict", "The same idempotency key was used before with other content.")
+
+
+class Pipeline(Generic[P]):
+    """The Intake of one inbox."""
+
+    def __init__(
+        self,
+        channel: Channel[Any, P],
+        inbox: Inbox,
+        *,
+        directory: Directory,
+        publisher: Publisher,
+        dead_letters: DeadLetters,
+        objects: Objects,
+        events: InboxEvents,
+        keep_ms: int,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._channel, self._inbox = channel, inbox
+        self._directory, self._publisher, self._dead_letters = directory, publisher, dead_letters
+        self._objects, self._events, self._keep_ms, self._clock = objects, events, keep_ms, clock
+
+    async def __call__(self, payload: P, /) -> Receipt:
+        """Take one payload. Never raises: nowhere to write is DEFERRED."""
+        received_at = wire.utc_ms(self._clock())
+        try:
+            try:
+                messages = await self._normalize(payload)
+                raw = await self._keep_original(payload)
+                sealed = [await self._seal(message, raw, received_at) for message in messages]
+                return self._receipt(sealed, await self._publish(sealed))
+            except Incomplete as fault:
+                return self._rejected(fault.problems, "incomplete")
+            except Malformed as fault:
+                await self._bury(payload, "malformed", fault, received_at)
+                return Receipt(outcome=Outcome.REJECTED, problems=fault.problems)
+            except (QueueUnavailable, ObjectsUnavailable):
+                raise
+            except Exception as bug:  # a bug of ours is never the customer's bounce
+                kept = await self._bury(payload, "error", bug, received_at)
+                return Receipt(outcome=Outcome.ACCEPTED, references=(Reference(id=kept.id, reference=kept.reference),))
+        except Exception as nowhere:
+            self._events.deferred(_place(nowhere))
+            return Receipt(outcome=Outcome.DEFERRED)
+
+    async def _normalize(self, payload: P) -> Messages:
+        if self._channel.heavy(payload):
+            return await asyncio.to_thread(self._channel.normalize, payload)
+        return self._channel.normalize(payload)
+
+    async def _keep_original(self, payload: P) -> wire.RawOriginal | None:
+        original = self._channel.raw(payload)
+        if original is None:
+            return None
+        kept = await self._objects.put(original.content, "raw")
+        return wire.RawOriginal(uri=kept.uri, sha256=kept.sha256, media_type=original.media_type)
+
+    async def _seal(self, message: Message, raw: wire.RawOriginal | None, received_at: datetime) -> Sealed:
+        lookup = await self._directory.find(message.requester.addresses)
+        attachments = tuple([await self._store(attachment) for attachment in message.attachments])
+        return seal(message, self._inbox, lookup, received_at, attachments, raw)
+
+    async def _store(self, attachment: Attachment) -> wire.EnvelopeAttachment:
+        kept = None if attachment.content is None else await self._objects.put(attachment.content, "attachments")
+        return wire.EnvelopeAttachment(
+            name=attachment.name,
+            media_type=attachment.media_type,
+            size=kept.size if kept else None,
+            sha256=kept.sha256 if kept else None,
+            uri=kept.uri if kept else attachment.remote,
+            status="stored" if kept else "omitted" if attachment.omitted_reason else "pending",
+            inline_id=attachment.inline_id,
+            omitted_reason=attachment.omitted_reason,
+        )
+
+    async def _publish(self, sealed: list[Sealed]) -> list[Published]:
+        if len(sealed) == 1:
+            return [await self._publisher.publish(self._entry(sealed[0]))]
+        answers = await asyncio.gather(
+            *(self._publisher.publish(self._entry(one)) for one in sealed), return_exceptions=True
+        )
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+        return [answer for answer in answers if isinstance(answer, Published)]
+
+    def _entry(self, sealed: Sealed) -> Entry:
+        event = wire.encode(sealed.envelope)
+        envelope = sealed.envelope
+        return Entry(
+            stream=sealed.tier,
+            mark=sealed.identity.mark,
+            fingerprint=sealed.fingerprint,
+            keep_ms=self._keep_ms,
+            size=len(event),
+            fields=(
+                *("id", envelope.id, "type", envelope.type, "channel", self._inbox.channel),
+                *("inbox", self._inbox.name, "tier", sealed.tier, "event", event),
+            ),
+        )
+
+    def _receipt(self, sealed: list[Sealed], answers: list[Published]) -> Receipt:
+        if Published.CONFLICT in answers:
+            return self._rejected((_CONFLICT,), "conflict")
+        references = []
+        for one, answer in zip(sealed, answers, strict=True):
+            duplicate = answer is Published.DUPLICATE
+            self._events.accepted(
+                reference=one.identity.reference,
+                id=one.identity.id,
+                tier=one.tier,
+                status=one.status,
+                duplicate=duplicate,
+            )
+            references.append(Reference(id=one.identity.id, reference=one.identity.reference, duplicate=duplicate))
+        return Receipt(outcome=Outcome.ACCEPTED, references=tuple(references))
+
+    def _rejected(self, problems: tuple[Problem, ...], reason: str) -> Receipt:
+        self._events.rejected(reason, [problem.code for problem in problems])
+        return Receipt(outcome=Outcome.REJECTED, problems=problems)
+
+    async def _bury(self, payload: P, reason: DeadReason, error: Exception, received_at: datetime) -> Identity:
+        content = msgspec.json.encode(payload)
+        identity = identify(f"dead:{self._inbox.name}:{content.decode()}")
+        uri = (await self._objects.put(content, "payloads")).uri if len(content) > _INLINE_PAYLOAD else None
+        text = str(error) if reason == "malformed" else "".join(traceback.format_exception(error, limit=-8))
+        await self._dead_letters.bury(
+            DeadLetter(
+                identity=identity,
+                channel=self._inbox.channel,
+                inbox=self._inbox.name,
+                reason=reason,
+                error=text[:_ERROR_TEXT],
+                payload=content,
+                payload_uri=uri,
+                received_at=received_at,
+            )
+        )
+        self._events.buried(reason=reason, id=identity.id, error=_place(error))
+        return identity
+
+
+def _place(error: Exception) -> str:
+    """Type and place: the text of an exception may quote the customer."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{type(error).__name__} at {Path(frames[-1].filename).name}:{frames[-1].lineno}"

@@ -1,0 +1,150 @@
+"""Message to ticket envelope: who it is for, what it is worth, when it came. Pure."""
+
+from datetime import datetime
+
+import msgspec
+
+from gateway import envelope as wire
+from gateway.directory.lookup import Lookup
+from gateway.identity import Identity, digest16, identify
+from gateway.tagging.tags import tags
+from gateway.tagging.tier import TierDecision, TierPolicy, decide
+from normalizers.message import Message, MessageWarning
+
+
+class Inbox(msgspec.Struct, frozen=True, kw_only=True):
+    """The parts of an envelope that are the same for every message of an inbox."""
+
+    name: str
+    channel: str
+    brand: str | None
+    dataschema: str
+    policy: TierPolicy
+
+
+class Sealed(msgspec.Struct, frozen=True, kw_only=True):
+    """An envelope with what the queue needs beside it."""
+
+    identity: Identity
+    fingerprint: bytes
+    tier: str
+    status: str
+    envelope: wire.TicketEnvelope
+
+
+def idempotency_key(inbox: str, message: Message) -> str:
+    """The same for the same message however often and wherever it is delivered again."""
+    return f"{inbox}:{message.kind.value}:{message.identity or message.external_id}"
+
+
+def seal(
+    message: Message,
+    inbox: Inbox,
+    lookup: Lookup,
+    received_at: datetime,
+    attachments: tuple[wire.EnvelopeAttachment, ...],
+    raw: wire.RawOriginal | None,
+) -> Sealed:
+    """Build the envelope; equal arguments give an equal envelope."""
+    key = idempotency_key(inbox.name, message)
+    identity = identify(key)
+    decision = decide(lookup, message.proof, inbox.policy)
+    trace = identity.mark.hex()
+    envelope = wire.TicketEnvelope(
+        specversion="1.0",
+        id=identity.id,
+        source=f"/channels/{inbox.name}",
+        type=wire.TYPES[message.kind],
+        subject=f"{inbox.channel}:{message.thread.key}",
+        time=wire.utc_ms(message.sent_at) if message.sent_at else received_at,
+        datacontenttype="application/json",
+        dataschema=inbox.dataschema,
+        traceparent=f"00-{trace}-{trace[16:]}-01",
+        data=wire.EnvelopeData(
+            reference=identity.reference,
+            channel=inbox.channel,
+            medium=message.medium,
+            inbox=inbox.name,
+            brand=inbox.brand,
+            kind=message.kind,
+            tier=_tier(decision, lookup),
+            tags=tags(
+                channel=inbox.channel,
+                medium=message.medium,
+                tier=decision.value,
+                inbox=inbox.name,
+                brand=inbox.brand,
+                unproven=decision.unproven,
+            ),
+            priority="normal",
+            requester=_requester(message, decision, lookup),
+            submitter=_submitter(message),
+            recipients=message.recipients,
+            subject=message.subject,
+            text=message.text,
+            text_full=message.text_full,
+            html=message.html,
+            language=message.language,
+            thread=_thread(message),
+            attachments=attachments,
+            external_id=message.external_id,
+            idempotency_key=key,
+            received_at=received_at,
+            sent_at=wire.utc_ms(message.sent_at) if message.sent_at else None,
+            sla=None,
+            callback=None,
+            call=None,
+            related=lookup.customer.related if lookup.customer else (),
+            flags=message.flags,
+            raw=raw,
+            warnings=_warnings(message, lookup),
+        ),
+    )
+    return Sealed(
+        identity=identity,
+        fingerprint=digest16(f"{key}\n{message.fingerprint}") if message.fingerprint else b"",
+        tier=decision.value,
+        status=decision.status,
+        envelope=envelope,
+    )
+
+
+def _tier(decision: TierDecision, lookup: Lookup) -> wire.TierTag:
+    return wire.TierTag(
+        value=decision.value,
+        claimed=decision.claimed,
+        status=decision.status,
+        source=lookup.source,
+        as_of=lookup.as_of,
+    )
+
+
+def _requester(message: Message, decision: TierDecision, lookup: Lookup) -> wire.EnvelopeRequester:
+    customer = lookup.customer
+    return wire.EnvelopeRequester(
+        name=message.requester.name,
+        addresses=message.requester.addresses,
+        customer_id=customer.customer_id if customer else None,
+        organization=customer.organization if customer else None,
+        proof=decision.proof,
+        evidence=message.evidence,
+    )
+
+
+def _submitter(message: Message) -> wire.EnvelopeSubmitter | None:
+    who = message.submitter
+    return wire.EnvelopeSubmitter(name=who.name, addresses=who.addresses) if who else None
+
+
+def _thread(message: Message) -> wire.EnvelopeThread:
+    t = message.thread
+    return wire.EnvelopeThread(
+        key=t.key, external_id=t.external_id, parent=t.parent, references=t.references, is_reply=t.is_reply
+    )
+
+
+def _warnings(message: Message, lookup: Lookup) -> tuple[MessageWarning, ...]:
+    if lookup.status != "ambiguous":
+        return message.warnings
+    ambiguous = MessageWarning("customer_ambiguous", "several customers share this address; none was chosen")
+    return (*message.warnings, ambiguous)

@@ -1,0 +1,163 @@
+"""The settings of a gateway, read from a file that is right or refused with everything that is wrong with it."""
+
+import re
+from collections.abc import Callable, Container, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from pydantic import PrivateAttr, SerializeAsAny, ValidationError
+
+from channels.api import ChannelSettings
+from channels.planned import PLANNED
+from gateway.settings.file import ConfigError, ConfigProblem, KeyPath, Source, read
+from gateway.settings.policies import DirectorySource, FileSource, Rule, Sla
+from gateway.settings.sections import EVERYWHERE, Embedded, Http, Logs, Objects, Queue, Section, Spool, Tiers
+from gateway.settings.words import explain
+
+__all__ = ["ConfigError", "ConfigProblem", "Settings", "json_schema", "load", "not_in_use"]
+
+SettingsOf: TypeAlias = Callable[[str], type[ChannelSettings]]
+"""The settings class of a channel type; raises LookupError in an operator's words."""
+
+INBOX_NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
+
+
+class Settings(Section):
+    """Everything the file says; a section that is absent has its defaults."""
+
+    http: Http = Http()
+    queue: Queue = Queue()
+    embedded: Embedded = Embedded()
+    spool: Spool = Spool()
+    objects: Objects = Objects()
+    tiers: Tiers = Tiers()
+    directory: tuple[DirectorySource, ...] = ()
+    """Asked in this order."""
+    rules: tuple[Rule, ...] = ()
+    sla: Sla = Sla()
+    channels: Mapping[str, SerializeAsAny[ChannelSettings]] = {}
+    """The inboxes, by name."""
+    logs: Logs = Logs()
+
+    _source: Source = PrivateAttr(default_factory=Source)
+
+    @property
+    def source(self) -> Source:
+        """Where each key stands in the file."""
+        return self._source
+
+
+def load(path: Path, *, environ: Mapping[str, str], channel_settings: SettingsOf | None = None) -> Settings:
+    """Raises ConfigError with everything that is wrong; reads the file and its secret files, and no more."""
+    if channel_settings is None:
+        from channels.registry import settings_class
+
+        channel_settings = settings_class
+    source, data = read(path, environ)
+    problems = list(source.problems)
+    # A section whose lines are all commented out is null: as good as absent.
+    sections = {name: value for name, value in data.items() if value is not None or name not in Settings.model_fields}
+    inboxes = dict(_inboxes(sections.pop("channels", {}), source, channel_settings, problems))
+    wrong: set[str | int] = set()
+    try:
+        settings = Settings.model_validate({**sections, "channels": inboxes})
+    except ValidationError as error:
+        problems += explain(error, source=source, model=Settings, data=data)
+        wrong = {fault["loc"][0] for fault in error.errors()}
+        sound = {name: value for name, value in sections.items() if name not in wrong}
+        settings = Settings.model_validate({**sound, "channels": inboxes})
+    settings._source = source
+    problems += _clashes(settings, unknown=wrong)
+    if problems:
+        raise ConfigError(problems)
+    return settings
+
+
+def not_in_use(settings: Settings, *, planned: Container[str] = PLANNED) -> tuple[ConfigProblem, ...]:
+    """What the file asks for and no part of this version does yet, and a file without inboxes; in file order."""
+    source = settings.source
+    later: list[KeyPath] = [(section,) for section in ("spool", "rules", "sla") if (section,) in source]
+    if settings.queue.partitions > 1:
+        later.append(("queue", "partitions"))
+    if settings.queue.url.startswith(("redis+cluster://", "redis+sentinel://")):
+        later.append(("queue", "url"))
+    if not settings.objects.url.startswith("file://"):
+        later.append(("objects", "url"))
+    for number, entry in enumerate(settings.directory):
+        if not isinstance(entry, FileSource):
+            later.append(("directory", number))
+        elif entry.refresh is not None:
+            later.append(("directory", number, "refresh"))
+    later += [("channels", name) for name, inbox in settings.channels.items() if inbox.type in planned]
+    notes = [source.problem(path, "accepted, not in use yet") for path in later]
+    if not any(inbox.enabled and inbox.type not in planned for inbox in settings.channels.values()):
+        notes.append(source.problem(("channels",), "no inbox is switched on: nothing can arrive"))
+    return tuple(sorted(notes, key=lambda note: note.position or (0, 0)))
+
+
+def json_schema(channels: Mapping[str, type[ChannelSettings]] | None = None) -> dict[str, Any]:
+    """JSON Schema 2020-12 of the file; `channels` maps type to settings, every known type by default."""
+    from gateway.settings.schema import file_schema
+
+    if channels is None:
+        from channels.registry import names, settings_class
+
+        channels = {name: settings_class(name) for name in (*names(), *PLANNED)}
+    return file_schema(Settings, channels, f"^{INBOX_NAME.pattern}$")
+
+
+def _inboxes(
+    section: object, source: Source, settings_of: SettingsOf, problems: list[ConfigProblem]
+) -> Iterator[tuple[str, ChannelSettings]]:
+    """The inboxes that are right; what is wrong with the others goes to `problems`."""
+    if not isinstance(section, dict):
+        problems.append(source.problem(("channels",), "must be a mapping of inboxes", "value"))
+        return
+    for name, body in section.items():
+        here = ("channels", name)
+        if not INBOX_NAME.fullmatch(name):
+            what = "the name of an inbox begins with a-z and has at most 40 of a-z, 0-9, _ and -"
+            problems.append(source.problem(here, what))
+        if not isinstance(body, dict):
+            problems.append(source.problem(here, "must be a mapping with at least a type", "value"))
+            continue
+        type_name = body.get("type")
+        if (*here, "type") in source.broken:
+            continue
+        if not isinstance(type_name, str):
+            what = "must be text" if "type" in body else "is required, and missing"
+            problems.append(source.problem((*here, "type"), what, "value"))
+            continue
+        try:
+            model = settings_of(type_name)
+            yield name, model.model_validate(body)
+        except LookupError as error:
+            problems.append(source.problem((*here, "type"), str(error.args[0]), "value"))
+        except ValidationError as error:
+            problems += explain(error, source=source, model=model, data=body, under=here)
+
+
+def _clashes(settings: Settings, *, unknown: set[str | int]) -> Iterator[ConfigProblem]:
+    """Two listeners on one address; the one further down the file is to blame. Skips sections not known."""
+    listeners: list[tuple[KeyPath, str, str]] = []
+    if "http" not in unknown:
+        http = settings.http
+        listeners.append((("http", "port"), "http", f"{http.host}:{http.port}"))
+    if settings.queue.url == "embedded" and not unknown & {"queue", "embedded"}:
+        listeners.append((("embedded", "port"), "the embedded queue", f"127.0.0.1:{settings.embedded.port}"))
+    for name, inbox in settings.channels.items():
+        if inbox.enabled and isinstance(listen := getattr(inbox, "listen", None), str):
+            listeners.append((("channels", name, "listen"), f"inbox {name!r}", listen))
+    source = settings.source
+    listeners.sort(key=lambda listener: source.locate(listener[0]))
+    for number, (path, _, address) in enumerate(listeners):
+        for _, owner, taken in listeners[:number]:
+            if _same(address, taken):
+                yield source.problem(path, f"{address} is already the address of {owner}", "value")
+                break
+
+
+def _same(one: str, other: str) -> bool:
+    (host, _, port), (other_host, _, other_port) = one.rpartition(":"), other.rpartition(":")
+    everywhere = {host, other_host} & {"", *EVERYWHERE}
+    return port == other_port != "0" and (host == other_host or bool(everywhere))

@@ -1,0 +1,202 @@
+"""The sections of the configuration that the gateway reads itself; every text under a field is its help."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationInfo
+from pydantic import field_validator as check
+
+from channels.units import Duration, Form, Size
+from normalizers.message import Proof
+
+QUEUE_SCHEMES = ("redis", "rediss", "unix", "redis+cluster", "redis+sentinel")
+OBJECT_SCHEMES = ("file", "s3", "gs", "az")
+EVERYWHERE = ("*", "0.0.0.0", "::", "[::]")
+_RESERVED = ("dead", "seen", "stats", "media")
+
+
+class Below(ValueError):
+    """Something wrong in a value, at `path` below it."""
+
+    def __init__(self, what: str, *path: str | int) -> None:
+        super().__init__(what)
+        self.path = path
+
+
+def _queue_url(url: str) -> str:
+    if url == "embedded":
+        return url
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme not in QUEUE_SCHEMES:
+        known = ", ".join(f"{name}://" for name in QUEUE_SCHEMES)
+        raise ValueError(f"must be embedded, or a URL that begins with {known}")
+    if not rest:
+        raise ValueError(f"nothing follows {scheme}://")
+    if scheme in ("redis", "rediss") and not _port_is_a_number(url):
+        raise ValueError("the port must be a number")
+    if scheme == "redis+sentinel" and not urlsplit(url).path.strip("/"):
+        raise ValueError("must name the master: redis+sentinel://host1,host2/mymaster")
+    return url
+
+
+def _port_is_a_number(url: str) -> bool:
+    try:
+        return (urlsplit(url).port or 0) >= 0
+    except ValueError:
+        return False
+
+
+def _objects_url(url: str) -> str:
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme not in OBJECT_SCHEMES or not rest:
+        raise ValueError(f"must begin with {', '.join(f'{name}://' for name in OBJECT_SCHEMES)} and a place")
+    return url
+
+
+def web_url(url: str) -> str:
+    """An http(s) URL without a trailing slash. Raises ValueError without quoting it."""
+    wrong = "must be a URL such as https://support.example.com"
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1) > 0
+    except ValueError:
+        raise ValueError(wrong) from None
+    if not usable or parts.query or parts.fragment or any(letter.isspace() for letter in url):
+        raise ValueError(wrong)
+    return url.rstrip("/")
+
+
+def _tier_name(name: str) -> str:
+    if name in _RESERVED:
+        raise ValueError(f"the queue keeps a key of its own named {name!r}: choose another word")
+    return name
+
+
+def _no_flag(value: object) -> object:
+    """pydantic would take true for 1."""
+    if isinstance(value, bool):
+        raise ValueError("must be a whole number")
+    return value
+
+
+Port = Annotated[int, Field(ge=0, le=65535), BeforeValidator(_no_flag)]
+Text = Annotated[str, StringConstraints(min_length=1)]
+WebUrl = Annotated[str, AfterValidator(web_url)]
+Positive = Annotated[Duration, Field(gt=timedelta(0))]
+TierName = Annotated[
+    str, Form(r"[a-z][a-z0-9_]{0,39}", "a-z, 0-9 and _, at most 40, a letter first"), AfterValidator(_tier_name)
+]
+
+
+class Section(BaseModel):
+    """A part of the file: unknown keys are errors, nothing changes after the start."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Http(Section):
+    """Where the gateway listens for the web."""
+
+    host: Text = "127.0.0.1"
+    """Address to listen on; 0.0.0.0 is every interface."""
+    port: Port = 8080
+    """0 takes a free one."""
+    public_url: WebUrl = Field(default="", validate_default=True)
+    """The same door as the world sees it, for links and signatures; empty is http://host:port."""
+    max_body: Annotated[Size, Field(ge=1024)] = 2**20
+    """Largest request body without files."""
+    max_header: Annotated[Size, Field(ge=1024)] = 16 * 2**10
+    """Largest header line."""
+
+    @check("public_url", mode="before")
+    @classmethod
+    def _as_it_listens(cls, url: object, info: ValidationInfo) -> object:
+        host = info.data.get("host", "127.0.0.1")
+        here = "127.0.0.1" if host in EVERYWHERE else f"[{host}]" if ":" in host else host
+        return url if url != "" else f"http://{here}:{info.data.get('port', 8080)}"
+
+
+class Queue(Section):
+    """The Redis that the core system reads."""
+
+    url: Annotated[str, AfterValidator(_queue_url), Field(repr=False)] = "embedded"
+    """embedded · redis:// rediss:// unix:// · redis+cluster:// · redis+sentinel://host1,host2/mymaster"""
+    prefix: Annotated[str, Form(r"[A-Za-z0-9_.-]{1,64}", "letters, digits, dots, _ and -, at most 64")] = "tickets"
+    """Every key begins with it: {tickets}:premium."""
+    partitions: Annotated[int, Field(ge=1, le=1024), BeforeValidator(_no_flag)] = 1
+    """More than 1 spreads conversations over a Redis Cluster."""
+    dedupe_window: Positive = timedelta(days=7)
+    """How long the same message from a vendor is recognised as a repeat."""
+
+
+class Embedded(Section):
+    """The Valkey server the gateway starts itself where queue.url is embedded."""
+
+    port: Port = 6390
+    """Loopback only."""
+    dir: Path = Path("var/valkey")
+    fsync: Literal["always", "everysec"] = "always"
+    """everysec is faster and may lose a second in a power cut."""
+    max_memory: Annotated[Size, Field(ge=2**20)] = 256 * 10**6
+
+
+class Spool(Section):
+    """Where messages wait on disk while Redis is away."""
+
+    dir: Path = Path("var/spool")
+    max_bytes: Annotated[Size, Field(ge=2**20)] = 10**9
+
+
+class Objects(Section):
+    """Where raw originals and attachments are kept."""
+
+    url: Annotated[str, AfterValidator(_objects_url)] = "file://var/objects"
+    """file://relative/dir, file:///absolute/dir, s3://bucket/prefix, gs://, az://"""
+
+
+class Tiers(Section):
+    """The streams of the queue, best first, and what a requester has to prove for each."""
+
+    order: Annotated[tuple[TierName, ...], Field(min_length=1)] = ("premium", "business", "free")
+    default: str = Field(default="free", validate_default=True)
+    """The tier of everybody the directory does not know."""
+    minimum_proof: Mapping[str, Proof] = Field(default={}, validate_default=True)
+    """Weakest proof a tier accepts; each tier above the default needs `claimed` where nothing is said."""
+
+    @check("order")
+    @classmethod
+    def _each_once(cls, order: tuple[str, ...]) -> tuple[str, ...]:
+        for place, name in enumerate(order):
+            if name in order[:place]:
+                raise Below(f"the tier {name!r} stands twice", place)
+        return order
+
+    @check("default")
+    @classmethod
+    def _default_is_a_tier(cls, default: str, info: ValidationInfo) -> str:
+        order = info.data.get("order")
+        if order and default not in order:
+            raise ValueError(f"must be one of tiers.order: {', '.join(order)}")
+        return default
+
+    @check("minimum_proof")
+    @classmethod
+    def _of_known_tiers(cls, given: Mapping[str, Proof], info: ValidationInfo) -> Mapping[str, Proof]:
+        order, default = info.data.get("order"), info.data.get("default")
+        if not order or default is None:
+            return given
+        for name in given:
+            if name not in order:
+                raise Below(f"is not a tier; tiers.order has {', '.join(order)}", name)
+        return dict.fromkeys(order[: order.index(default)], Proof.CLAIMED) | dict(given)
+
+
+class Logs(Section):
+    """What the gateway says on stderr."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "console", "json"] = "auto"
+    """auto is coloured lines on a terminal and JSON elsewhere."""

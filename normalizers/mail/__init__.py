@@ -1,0 +1,1 @@
+"""How a mail is put together: headers, mailboxes, parts and their encodings. Pure."""

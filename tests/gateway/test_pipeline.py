@@ -1,0 +1,352 @@
+"""The one path, against a real server, with a toy channel."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from structlog.testing import capture_logs
+
+from channels.api import Channel, ChannelSettings, Outcome, Raw
+from gateway import envelope as wire
+from gateway.directory.file import FileDirectory
+from gateway.directory.lookup import Customer, Related
+from gateway.events import InboxEvents
+from gateway.identity import digest16, identify
+from gateway.metrics import Metrics
+from gateway.objects import Objects
+from gateway.pipeline import Pipeline
+from gateway.queue.connection import connect
+from gateway.queue.dead_letters import DeadLetters
+from gateway.queue.keys import Keys
+from gateway.queue.publisher import Publisher
+from gateway.sealing import Inbox
+from gateway.tagging.tier import TierPolicy
+from normalizers.message import (
+    Address,
+    Attachment,
+    Incomplete,
+    Malformed,
+    Message,
+    MessageWarning,
+    Problem,
+    Proof,
+    Requester,
+    Thread,
+)
+from tests.support import free_port
+
+NOW = datetime(2026, 11, 22, 5, 0, 0, 123_456, tzinfo=UTC)
+ROWS = [
+    (Address("email", "minsu@acme.example"), Customer(customer_id="C-1", tier="premium", organization="Acme")),
+    (
+        Address("email", "jane@initech.example"),
+        Customer(
+            customer_id="C-2", tier="business", related=(Related(system="salesforce", type="Account", id="001A"),)
+        ),
+    ),
+    (Address("email", "two@shared.example"), Customer(customer_id="C-3", tier="premium")),
+    (Address("email", "two@shared.example"), Customer(customer_id="C-4", tier="premium")),
+]
+
+
+class Note(msgspec.Struct, frozen=True, kw_only=True):
+    key: str = "n-1"
+    who: str = "minsu@acme.example"
+    text: str = "결제 오류"
+    proof: Proof = Proof.CLAIMED
+    fingerprint: str | None = None
+    fault: str = ""
+    parts: int = 1
+    files: tuple[bytes, ...] = ()
+    heavy: bool = False
+    sent_at: datetime | None = None
+
+
+def normalize(note: Note) -> Sequence[Message]:
+    match note.fault:
+        case "incomplete":
+            raise Incomplete(Problem("/text", "required", "Write something."))
+        case "malformed":
+            raise Malformed(Problem("", "invalid_note", "It is not a note."))
+        case "bug":
+            raise KeyError(note.text)
+        case "surrogate":
+            return [message(note, 0, "\ud800")]
+    return [message(note, n, note.text) for n in range(note.parts)]
+
+
+def message(note: Note, n: int, text: str) -> Message:
+    return Message(
+        medium="note",
+        external_id=f"{note.key}.{n}",
+        requester=Requester(addresses=(Address("email", note.who),), name="김민수"),
+        thread=Thread(key=note.key),
+        proof=note.proof,
+        fingerprint=note.fingerprint,
+        text=text,
+        sent_at=note.sent_at,
+        attachments=tuple(Attachment(name="영수증.pdf", media_type="application/pdf", content=f) for f in note.files),
+        warnings=(MessageWarning("cut", "something"),) if note.parts > 1 else (),
+    )
+
+
+TOY: Channel[ChannelSettings, Note] = Channel(
+    name="toy",
+    settings=ChannelSettings,
+    payload=Note,
+    normalize=normalize,
+    adapter=None,  # type: ignore[arg-type]
+    simulate=None,  # type: ignore[arg-type]
+    raw=lambda note: Raw(content=note.text.encode(), media_type="text/plain") if note.files else None,
+    heavy=lambda note: note.heavy,
+)
+
+
+def build(
+    client, folder: Path, *, metrics: Metrics | None = None, objects: Objects | None = None, **policy
+) -> Pipeline[Note]:
+    publisher = Publisher(client, Keys(), ("premium", "business", "free"))
+    minimum = {"premium": Proof.CLAIMED, "business": Proof.CLAIMED, **policy}
+    return Pipeline(
+        TOY,
+        Inbox(
+            name="notes",
+            channel="toy",
+            brand="example",
+            dataschema="http://gateway.example/schemas/ticket-envelope-1.json",
+            policy=TierPolicy(order=("premium", "business", "free"), default="free", minimum_proof=minimum),
+        ),
+        directory=FileDirectory(ROWS, source="file", as_of=NOW),
+        publisher=publisher,
+        dead_letters=DeadLetters(publisher, keep_ms=60_000),
+        objects=objects or Objects(folder / "objects"),
+        events=InboxEvents("toy", "notes", metrics or Metrics()),
+        keep_ms=60_000,
+        clock=lambda: NOW,
+    )
+
+
+@pytest.fixture
+async def client(valkey_url, redis):
+    client = connect(valkey_url)
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+def intake(client, tmp_path):
+    return build(client, tmp_path)
+
+
+async def only(redis, stream: str) -> Any:
+    ((_, fields),) = await redis.xrange(f"{{tickets}}:{stream}")
+    return fields
+
+
+async def event(redis, stream: str) -> wire.TicketEnvelope:
+    return wire.decode((await only(redis, stream))[b"event"])
+
+
+async def test_a_message_becomes_an_envelope_on_the_customers_tier_stream(intake, redis):
+    receipt = await intake(Note())
+    assert receipt.outcome is Outcome.ACCEPTED
+    (ticket,) = receipt.references
+    names = identify("notes:message:n-1.0")
+    assert (ticket.id, ticket.reference, ticket.duplicate) == (names.id, names.reference, False)
+    fields = await only(redis, "premium")
+    assert json.loads(fields.pop(b"event")) == json.loads(
+        Path("tests/gateway/cases/envelope.json").read_text(encoding="utf-8")
+    )
+    assert fields == {
+        b"id": ticket.id.encode(),
+        b"type": b"support.message.received.v1",
+        b"channel": b"toy",
+        b"inbox": b"notes",
+        b"tier": b"premium",
+    }
+
+
+async def test_time_is_when_the_customer_said_it_where_that_is_known(intake, redis):
+    said = datetime(2026, 11, 22, 13, 59, tzinfo=UTC)
+    await intake(Note(sent_at=said))
+    envelope = await event(redis, "premium")
+    assert (envelope.time, envelope.data.sent_at) == (said, said)
+    assert envelope.data.received_at == wire.utc_ms(NOW)
+
+
+async def test_a_suspect_premium_claim_is_capped(intake, redis):
+    await intake(Note(proof=Proof.SUSPECT))
+    tier = (await event(redis, "free")).data.tier
+    assert (tier.value, tier.claimed, tier.status) == ("free", "premium", "capped")
+
+
+async def test_a_stricter_minimum_proof_caps_a_plain_claim(client, redis, tmp_path):
+    await build(client, tmp_path, premium=Proof.VERIFIED)(Note())
+    tier = (await event(redis, "free")).data.tier
+    assert (tier.value, tier.claimed, tier.status) == ("free", "premium", "capped")
+
+
+async def test_an_unproven_tier_carries_the_tag(intake, redis):
+    await intake(Note())
+    assert "tier_unproven" in (await event(redis, "premium")).data.tags
+
+
+async def test_a_stranger_gets_the_default_tier(intake, redis):
+    await intake(Note(who="stranger@elsewhere.example"))
+    data = (await event(redis, "free")).data
+    assert (data.tier.value, data.tier.status, data.requester.customer_id) == ("free", "default", None)
+
+
+async def test_an_address_of_two_customers_is_never_a_guess(intake, redis):
+    await intake(Note(who="two@shared.example"))
+    data = (await event(redis, "free")).data
+    assert data.tier.status == "default"
+    assert [warning.code for warning in data.warnings] == ["customer_ambiguous"]
+
+
+async def test_records_of_the_crm_travel_along(intake, redis):
+    await intake(Note(who="jane@initech.example"))
+    assert [related.id for related in (await event(redis, "business")).data.related] == ["001A"]
+
+
+async def test_the_same_message_again_gets_the_same_reference(intake, redis):
+    first = await intake(Note())
+    again = await intake(Note(text="other words, same id"))
+    assert again.references[0].duplicate
+    assert again.references[0].reference == first.references[0].reference
+    await only(redis, "premium")
+
+
+async def test_the_same_key_with_other_content_is_a_conflict(intake, redis):
+    await intake(Note(fingerprint="a"))
+    receipt = await intake(Note(fingerprint="b"))
+    assert receipt.outcome is Outcome.REJECTED
+    assert [problem.code for problem in receipt.problems] == ["conflict"]
+    await only(redis, "premium")
+
+
+async def test_one_payload_may_be_several_messages_or_none(intake, redis):
+    receipt = await intake(Note(parts=3))
+    assert len(receipt.references) == 3
+    assert await redis.xlen("{tickets}:premium") == 3
+    nothing = await intake(Note(key="n-2", parts=0))
+    assert (nothing.outcome, nothing.references) == (Outcome.ACCEPTED, ())
+
+
+async def test_what_a_sender_can_mend_is_told_and_not_kept(intake, redis):
+    receipt = await intake(Note(fault="incomplete"))
+    assert receipt.outcome is Outcome.REJECTED
+    assert [problem.pointer for problem in receipt.problems] == ["/text"]
+    assert await redis.keys("*") == []
+
+
+async def test_a_malformed_payload_is_a_dead_letter_whole(intake, redis):
+    note = Note(fault="malformed")
+    receipt = await intake(note)
+    assert receipt.outcome is Outcome.REJECTED
+    letter = await only(redis, "dead")
+    assert msgspec.json.decode(letter[b"payload"], type=Note) == note
+    assert (letter[b"reason"], letter[b"channel"], letter[b"inbox"]) == (b"malformed", b"toy", b"notes")
+    assert letter[b"error"] == b"payload: It is not a note."
+    assert (letter[b"attempts"], letter[b"received_at"]) == (b"1", b"2026-11-22T05:00:00.123000Z")
+
+
+async def test_the_same_broken_payload_again_is_one_dead_letter(intake, redis):
+    for _ in range(3):
+        await intake(Note(fault="malformed"))
+    await only(redis, "dead")
+
+
+@pytest.mark.parametrize("fault", ["bug", "surrogate"])
+async def test_a_bug_of_ours_is_accepted_kept_and_told_to_the_operator_alone(intake, redis, fault):
+    with capture_logs() as logs:
+        receipt = await intake(Note(fault=fault))
+    assert receipt.outcome is Outcome.ACCEPTED
+    letter = await only(redis, "dead")
+    assert letter[b"reason"] == b"error"
+    assert b"Traceback" in letter[b"error"] or b"Error" in letter[b"error"]
+    assert receipt.references[0].id == letter[b"id"].decode()
+    (line,) = logs
+    assert (line["event"], line["log_level"]) == ("message.buried", "error")
+    assert "결제" not in str(line)
+
+
+async def test_a_large_dead_letter_is_kept_in_the_object_store(intake, redis):
+    note = Note(fault="malformed", text="x" * 300_000)
+    await intake(note)
+    letter = await only(redis, "dead")
+    assert b"payload" not in letter
+    kept = Path(letter[b"payload_uri"].decode().removeprefix("file://"))
+    assert msgspec.json.decode(kept.read_bytes(), type=Note) == note
+
+
+async def test_files_and_the_original_are_in_the_object_store(intake, redis):
+    await intake(Note(files=(b"%PDF-1", b"%PDF-2")))
+    data = (await event(redis, "premium")).data
+    assert [Path(str(file.uri).removeprefix("file://")).read_bytes() for file in data.attachments] == [
+        b"%PDF-1",
+        b"%PDF-2",
+    ]
+    assert [(file.name, file.size, file.status) for file in data.attachments] == [("영수증.pdf", 6, "stored")] * 2
+    assert data.raw is not None
+    assert Path(data.raw.uri.removeprefix("file://")).read_text(encoding="utf-8") == "결제 오류"
+
+
+async def test_heavy_payloads_take_the_same_path(intake, redis):
+    assert (await intake(Note(heavy=True))).outcome is Outcome.ACCEPTED
+    assert (await intake(Note(heavy=True, fault="malformed"))).outcome is Outcome.REJECTED
+
+
+@pytest.mark.parametrize("fault", ["", "malformed", "bug"])
+async def test_nowhere_to_write_is_deferred(tmp_path, fault):
+    away = connect(f"redis://127.0.0.1:{free_port()}")
+    metrics = Metrics()
+    receipt = await build(away, tmp_path, metrics=metrics)(Note(fault=fault))
+    assert (receipt.outcome, receipt.references) == (Outcome.DEFERRED, ())
+    assert b'gateway_messages_total{channel="toy",outcome="deferred"} 1.0' in metrics.render()
+
+
+async def test_an_object_store_that_refuses_defers_before_anything_is_published(client, redis, tmp_path):
+    objects = Objects(tmp_path / "objects")
+    (tmp_path / "objects" / "attachments").write_text("in the way")
+    receipt = await build(client, tmp_path, objects=objects)(Note(files=(b"%PDF",)))
+    assert receipt.outcome is Outcome.DEFERRED
+    assert await redis.keys("*") == []
+
+
+async def test_each_outcome_is_counted_and_logged_once(client, redis, tmp_path):
+    metrics = Metrics()
+    intake = build(client, tmp_path, metrics=metrics)
+    with capture_logs() as logs:
+        for note in (Note(), Note(), Note(fault="incomplete"), Note(fault="malformed"), Note(fault="bug")):
+            await intake(note)
+    assert [line["event"] for line in logs] == [
+        "message.accepted", "message.accepted", "message.rejected", "message.buried", "message.buried",
+    ]  # fmt: skip
+    page = metrics.render().decode()
+    for line in (
+        'gateway_messages_total{channel="toy",outcome="accepted"} 3.0',
+        'gateway_messages_total{channel="toy",outcome="rejected"} 2.0',
+        'gateway_duplicates_total{channel="toy"} 1.0',
+        'gateway_dead_letters_total{channel="toy",reason="malformed"} 1.0',
+        'gateway_dead_letters_total{channel="toy",reason="error"} 1.0',
+    ):
+        assert line in page
+
+
+async def test_nothing_of_the_customer_reaches_the_log(intake, redis):
+    with capture_logs() as logs:
+        for note in (Note(), Note(fault="incomplete"), Note(fault="malformed"), Note(fault="bug")):
+            await intake(note)
+    for word in ("minsu", "김민수", "결제", "n-1"):
+        assert word not in str(logs)
+
+
+async def test_marks_are_the_bytes_of_the_id(intake, redis):
+    await intake(Note(fingerprint="a"))
+    key = "notes:message:n-1.0"
+    assert set(await redis.zrange("{tickets}:seen", 0, -1)) == {identify(key).mark, digest16(f"{key}\na")}

@@ -1,0 +1,40 @@
+"""What tests of every room share."""
+
+import random
+import socket
+import subprocess
+import time
+from contextlib import closing
+
+_handed_out: set[int] = set()
+
+
+def free_port() -> int:
+    """A loopback port nobody listens on; never the same one twice in a process.
+
+    Below the range the kernel takes client ports from: no client socket is on it by the time it is used.
+    """
+    while True:
+        port = random.randrange(15_000, 32_000)
+        if port in _handed_out:
+            continue
+        with closing(socket.socket()) as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        _handed_out.add(port)
+        return port
+
+
+def wait_for_port(port: int, process: subprocess.Popen[bytes], *, within: float = 30.0) -> None:
+    """Return once `process` listens on a loopback port; raise if it ends or takes longer than `within` seconds."""
+    deadline = time.monotonic() + within
+    while time.monotonic() < deadline:
+        with closing(socket.socket()) as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        if process.poll() is not None:
+            raise AssertionError(f"{process.args!r} ended with {process.returncode}")
+        time.sleep(0.02)
+    raise AssertionError(f"{process.args!r} does not listen on {port} within {within} s")
