@@ -23,7 +23,6 @@ from typing import Any, ClassVar
 import msgspec
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 from structlog.testing import capture_logs
 
 from channels import registry
@@ -92,14 +91,20 @@ async def open_door(channel: Channel[Any, Any], settings: ChannelSettings) -> As
         web.RouteDef(route.method, f"/channels/inbox{route.path}", route.handler, route.kwargs)
         for route in adapter.routes()
     )
-    async with TestServer(app, host="127.0.0.1") as server:
-        door = Door(adapter, host, str(server.make_url("/channels/inbox")))
-        await door.open()
-        try:
-            yield door
-        finally:
-            host.go_on.set()
-            await door.close()
+    # As the gateway runs it: aiohttp's own test server would cancel a handler whose client hangs up.
+    runner = web.AppRunner(app, handler_cancellation=False, shutdown_timeout=1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    host_name, port, *_ = runner.addresses[0]
+    door = Door(adapter, host, f"http://{host_name}:{port}/channels/inbox")
+    await door.open()
+    try:
+        yield door
+    finally:
+        host.go_on.set()
+        await door.close()
+        await runner.cleanup()
 
 
 class AdapterContract:

@@ -1,6 +1,5 @@
 """The ticket envelope: what the core system reads, one CloudEvents 1.0 document per message."""
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -131,7 +130,7 @@ class EnvelopeData(msgspec.Struct, frozen=True, kw_only=True):
     brand: str | None
     kind: Kind
     tier: TierTag
-    tags: Sequence[str]
+    tags: tuple[str, ...]
     priority: str
     requester: EnvelopeRequester
     submitter: EnvelopeSubmitter | None
@@ -183,7 +182,8 @@ def encode(envelope: TicketEnvelope) -> bytes:
 
 def utc_ms(moment: datetime) -> datetime:
     """The same moment in UTC, to the millisecond."""
-    moment = moment.astimezone(UTC)
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 ALPHABET = "23456789ACDEFGHJKMNPQRTVWXY"
 """No 0 O 1 I L (they look alike), no B S Z U (8 5 2 V): safe to read out and to copy by hand."""
-_LENGTH = 8
+_PAIRS = [first + second for first in ALPHABET for second in ALPHABET]
 
 
 class Identity(NamedTuple):
@@ -32,9 +32,7 @@ def digest16(value: str) -> bytes:
 
 def _reference(digest: bytearray) -> str:
     # 27^8 is 2.8e11: among a million tickets about two share one. The id is the key, this is for people.
-    number = int.from_bytes(digest[9:], "big")
-    letters = []
-    for _ in range(_LENGTH):
-        number, index = divmod(number, len(ALPHABET))
-        letters.append(ALPHABET[index])
-    return f"T-{''.join(letters[:4])}-{''.join(letters[4:])}"
+    number, a = divmod(int.from_bytes(digest[9:], "big"), len(_PAIRS))
+    number, b = divmod(number, len(_PAIRS))
+    number, c = divmod(number, len(_PAIRS))
+    return f"T-{_PAIRS[a]}{_PAIRS[b]}-{_PAIRS[c]}{_PAIRS[number % len(_PAIRS)]}"

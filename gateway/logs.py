@@ -1,8 +1,11 @@
 """Log lines on stderr: colours for a person at a terminal, one JSON object per line for a machine."""
 
+import asyncio
+import atexit
 import logging
 import sys
-from typing import Any, Literal
+from datetime import UTC, datetime
+from typing import Any, BinaryIO, Literal
 
 import msgspec
 import structlog
@@ -15,34 +18,31 @@ _SILENCED = ("mail.log", "aiohttp.access")  # they write addresses; our own even
 def configure(level: str = "info", format: LogFormat = "auto") -> None:
     """Set up structlog and route the libraries' own loggers through it; `auto` asks whether stderr is a tty."""
     number = logging.getLevelNamesMapping()[level.upper()]
-    console = format == "console" or (format == "auto" and sys.stderr.isatty())
-    shared: list[Any] = [
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(
-            fmt="%H:%M:%S" if console else "iso", utc=not console, key="timestamp" if console else "time"
-        ),
-    ]
-    render: list[Any]
-    if console:
-        render = [structlog.dev.ConsoleRenderer(pad_event_to=18)]
+    processors: list[Any]
+    if format == "console" or (format == "auto" and sys.stderr.isatty()):
+        processors = [
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
+            structlog.dev.ConsoleRenderer(pad_event_to=18),
+        ]
+        foreign: list[Any] = processors
         factory: Any = structlog.PrintLoggerFactory(sys.stderr)
     else:
-        render = [structlog.processors.format_exc_info, _to_json]
-        factory = structlog.BytesLoggerFactory(sys.stderr.buffer)
+        lines = Lines(sys.stderr.buffer)
+        atexit.register(lines.flush)
+        processors, factory = [_to_json], lambda *_: lines
+        foreign = [structlog.processors.format_exc_info, lambda *event: _to_json(*event).decode()]
     structlog.configure(
-        processors=[*shared, *render],
+        processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=factory,
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
+    remove = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                *(render if console else [structlog.processors.format_exc_info, _to_json_text]),
-            ],
-            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
+            processors=[remove, *foreign], foreign_pre_chain=[structlog.stdlib.add_logger_name]
         )
     )
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
@@ -50,10 +50,35 @@ def configure(level: str = "info", format: LogFormat = "auto") -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
-def _to_json(_logger: object, _method: str, event: structlog.typing.EventDict) -> bytes:
-    first = {key: event.pop(key) for key in ("time", "level", "event") if key in event}
-    return msgspec.json.encode({**first, **event}, enc_hook=repr)
+class Lines:
+    """A logger that writes the lines of one turn of the event loop with one system call."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._waiting: list[bytes] = []
+
+    def info(self, line: bytes) -> None:
+        """Write a line, at the latest when the loop comes round; at once where no loop runs."""
+        self._waiting.append(line)
+        if len(self._waiting) == 1:
+            try:
+                asyncio.get_running_loop().call_soon(self.flush)
+            except RuntimeError:
+                self.flush()
+
+    debug = warning = error = critical = info
+
+    def flush(self) -> None:
+        """Write what waits."""
+        lines, self._waiting = self._waiting, []
+        if lines:
+            self._file.write(b"\n".join((*lines, b"")))
+            self._file.flush()
 
 
-def _to_json_text(logger: object, method: str, event: structlog.typing.EventDict) -> str:
-    return _to_json(logger, method, event).decode()
+_encode = msgspec.json.Encoder(enc_hook=repr).encode
+
+
+def _to_json(_logger: object, method: str, event: structlog.typing.EventDict) -> bytes:
+    name = event.pop("event")
+    return _encode({"time": datetime.now(UTC), "level": method, "event": name, **event})

@@ -6,8 +6,10 @@ import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from itertools import count
 
 import msgspec
+from aiohttp.hdrs import CONTENT_TYPE
 from aiohttp.web import Request, RequestPayloadError, Response, RouteDef, StreamResponse, route
 from multidict import CIMultiDict, CIMultiDictProxy, istr
 
@@ -26,6 +28,16 @@ _DRAIN_SECONDS = 20
 _LONGEST_KEY = 255
 _IDEMPOTENCY_KEY = istr("Idempotency-Key")
 _JSON_HEADERS = CIMultiDictProxy(CIMultiDict({"Content-Type": _JSON}))
+
+
+class _Unique:
+    """Ids that no other process, and no later start of this one, gives again."""
+
+    def __init__(self) -> None:
+        self._prefix, self._numbers = secrets.token_hex(16), count()
+
+    def next(self) -> str:
+        return f"{self._prefix}-{next(self._numbers)}"
 
 
 class _Answer(msgspec.Struct, frozen=True):
@@ -49,6 +61,7 @@ class WebFormAdapter:
         self._max_body = settings.max_body
         self._views = FormViews(host.inbox, settings.languages)
         self._in_hand = InHand()
+        self._made = _Unique()
         self._open = False
 
     def routes(self) -> Sequence[RouteDef]:
@@ -73,7 +86,8 @@ class WebFormAdapter:
         return self._views.start(request)
 
     async def _submit(self, request: Request) -> StreamResponse:
-        media_type = request.content_type
+        # Most programs write it so; parsing the header costs more than the whole decision.
+        media_type = _JSON if request.headers.get(CONTENT_TYPE) == _JSON else request.content_type
         if media_type not in (_JSON, _FORM):
             return self._unsupported(media_type)
         for_program = media_type == _JSON or _asks_for_json(request)
@@ -91,10 +105,15 @@ class WebFormAdapter:
         payload = FormPayload(
             body=body,
             media_type=media_type,
-            submission_id=secrets.token_hex(16) if key is None else _digest(key),
+            submission_id=self._made.next() if key is None else _digest(key),
             keyed=key is not None,
         )
-        receipt = await self._in_hand.run(self._intake(payload)) if self._open else _CLOSED
+        if self._open:
+            # aiohttp leaves a handler alone when its client hangs up (handler_cancellation is off): no task, no shield.
+            with self._in_hand:
+                receipt = await self._intake(payload)
+        else:
+            receipt = _CLOSED
         return _to_program(receipt) if for_program else await self._to_browser(request, payload, receipt)
 
     async def _to_browser(self, request: Request, payload: FormPayload, receipt: Receipt) -> Response:

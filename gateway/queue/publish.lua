@@ -1,31 +1,29 @@
 -- Publish a batch: seen mark and stream entry in one atomic write, each entry with its own answer.
 --   KEYS  seen, stats, streams…
---   ARGV  now (ms), then per entry: stream number (1…), mark, forget at (ms), fingerprint mark or "", field count, fields…
+--   ARGV  now (ms), then one MessagePack array of entries:
+--         {stream number (1…), mark, forget at (ms), fingerprint mark or "", {field, value, …}}
 --   reply per entry: 1 published, 0 seen before, -1 seen before with another fingerprint
 -- XADD before ZADD: should an entry fail half-way, the earlier ones are marked and a retry is safe.
 -- Runs on Redis 6.2: no #!lua line, no FUNCTION.
 local seen, stats, now = KEYS[1], KEYS[2], tonumber(ARGV[1])
-local answers, entries, duplicates, i = {}, 0, 0, 2
+local entries, answers, duplicates = cmsgpack.unpack(ARGV[2]), {}, 0
 local function known(mark)
   local forget_at = redis.call('ZSCORE', seen, mark)
   return forget_at and tonumber(forget_at) > now
 end
-while i <= #ARGV do
-  local stream, mark, forget_at, fingerprint = KEYS[tonumber(ARGV[i]) + 2], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
-  local fields, last = i + 5, i + 4 + tonumber(ARGV[i + 4])
-  entries = entries + 1
+for n, entry in ipairs(entries) do
+  local stream, mark, forget_at, fingerprint, fields = KEYS[entry[1] + 2], entry[2], entry[3], entry[4], entry[5]
   if not known(mark) then
-    redis.call('XADD', stream, '*', unpack(ARGV, fields, last))
+    redis.call('XADD', stream, '*', unpack(fields))
     redis.call('ZADD', seen, forget_at, mark)
     if fingerprint ~= '' then redis.call('ZADD', seen, forget_at, fingerprint) end
-    answers[entries] = 1
+    answers[n] = 1
   else
     duplicates = duplicates + 1
-    answers[entries] = (fingerprint ~= '' and not known(fingerprint)) and -1 or 0
+    answers[n] = (fingerprint ~= '' and not known(fingerprint)) and -1 or 0
   end
-  i = last + 1
 end
-local old = redis.call('ZRANGEBYSCORE', seen, '-inf', now, 'LIMIT', 0, 2 * entries + 8)
+local old = redis.call('ZRANGEBYSCORE', seen, '-inf', now, 'LIMIT', 0, 2 * #entries + 8)
 if #old > 0 then redis.call('ZREM', seen, unpack(old)) end
 -- A write even when everything was a duplicate: WAIT after a read-only script would vouch for nothing.
 if duplicates > 0 then redis.call('HINCRBY', stats, 'duplicates', duplicates) end

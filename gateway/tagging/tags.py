@@ -12,7 +12,8 @@ def tag(kind: str, value: str) -> str:
     return f"{kind}_{_OTHER.sub('_', value.lower())}"
 
 
-def tags(*, channel: str, medium: str, tier: str, inbox: str, brand: str | None, unproven: bool) -> list[str]:
+@lru_cache(maxsize=4096)
+def tags(*, channel: str, medium: str, tier: str, inbox: str, brand: str | None, unproven: bool) -> tuple[str, ...]:
     """The tags every envelope carries, in the order a reader sees them."""
     found = [tag("channel", channel), tag("medium", medium), tag("tier", tier)]
     if brand is not None:
@@ -20,4 +21,4 @@ def tags(*, channel: str, medium: str, tier: str, inbox: str, brand: str | None,
     found.append(tag("inbox", inbox))
     if unproven:
         found.append("tier_unproven")
-    return found
+    return tuple(found)

@@ -67,14 +67,20 @@ class FormDoor:
         return await self.client.post(PATH, json=body, headers=headers)
 
 
+class Server(TestServer):
+    """As the gateway runs it: a plain TestServer cancels the handler of a client that hangs up."""
+
+    async def _make_runner(self, **options: Any) -> web.BaseRunner:
+        return await super()._make_runner(**options | {"handler_cancellation": False})
+
+
 @asynccontextmanager
 async def open_form(**settings: Any) -> AsyncIterator[FormDoor]:
     host = ReadingHost()
     adapter = WebFormAdapter(WebFormSettings(type="web_form", **settings), host)
     app = web.Application(client_max_size=1)  # the inbox has its own limit
     app.add_routes([web.RouteDef(r.method, f"{PATH}{r.path}", r.handler, r.kwargs) for r in adapter.routes()])
-    # A TestServer cancels the handler of a client that hangs up, as no other server of aiohttp does unasked.
-    async with AsyncExitStack() as lifespan, TestClient(TestServer(app, host="127.0.0.1")) as client:
+    async with AsyncExitStack() as lifespan, TestClient(Server(app, host="127.0.0.1")) as client:
         await lifespan.enter_async_context(adapter.lifespan())
         yield FormDoor(host, client, lifespan)
 

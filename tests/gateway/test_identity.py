@@ -5,7 +5,7 @@ from gateway.identity import ALPHABET, Identity, digest16, identify
 PINNED = Identity(
     bytes.fromhex("4e261f904f1d8648ac2ca131ba1dd9ce"),
     "4e261f90-4f1d-8648-ac2c-a131ba1dd9ce",
-    "T-TQTX-5E9T",
+    "T-QTXT-E5T9",
 )
 
 

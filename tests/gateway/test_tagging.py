@@ -81,11 +81,11 @@ def test_a_tier_is_never_higher_than_claimed_and_only_lowered_with_a_word(proof,
 
 def test_tags_are_plain_words():
     assert tag("inbox", "Billing-KR 1") == "inbox_billing_kr_1"
-    assert tags(channel="email", medium="smtp", tier="premium", inbox="support", brand="example", unproven=True) == [
+    assert tags(channel="email", medium="smtp", tier="premium", inbox="support", brand="example", unproven=True) == (
         "channel_email",
         "medium_smtp",
         "tier_premium",
         "brand_example",
         "inbox_support",
         "tier_unproven",
-    ]
+    )
