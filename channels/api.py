@@ -128,6 +128,8 @@ class FrontDoor:
     inbox: str
     url: str
     """`http://127.0.0.1:8080/channels/<inbox>`"""
+    public_url: str
+    """The gateway's address as the world sees it: what vendors sign."""
 
 
 class Simulate(Protocol[S_contra]):

@@ -7,7 +7,9 @@ from typing import Any
 
 from channels.api import Channel, ChannelSettings
 
-BUILT_IN = ("email", "web_form")
+BUILT_IN = ("api", "chat", "email", "phone", "twitter", "web_callback", "web_form")
+_ROOMS = {"api": "api_inbox"}
+"""Where a channel's room has another name than the channel: `channels.api` is the contract of all of them."""
 ENTRY_POINTS = "omnichannel_gateway.channels"
 
 
@@ -19,7 +21,7 @@ def names() -> list[str]:
 def load(name: str) -> Channel[Any, Any]:
     """Import one channel's manifest. Raises LookupError in an operator's words."""
     if name in BUILT_IN:
-        return _manifest(importlib.import_module(f"channels.{name}").CHANNEL, name)
+        return _manifest(importlib.import_module(f"channels.{room(name)}").CHANNEL, name)
     found = [point for point in _installed() if point.name == name]
     if len(found) == 1:
         return _manifest(found[0].load(), name)
@@ -27,6 +29,11 @@ def load(name: str) -> Channel[Any, Any]:
         claims = ", ".join(sorted(point.value for point in found))
         raise LookupError(f"the channel {name!r} is claimed more than once: {claims}")
     raise LookupError(f"no channel named {name!r}; there are: {', '.join(names())}")
+
+
+def room(name: str) -> str:
+    """The name of a built-in channel's modules: `channels.<room>`, `normalizers.<room>`."""
+    return _ROOMS.get(name, name)
 
 
 def settings_class(name: str) -> type[ChannelSettings]:
@@ -49,17 +56,15 @@ def is_planned(name: str) -> bool:
 
 def readme(name: str) -> str:
     """The channel's own guide. Raises LookupError where there is none."""
-    folder = Path(__file__).parent / name if name in BUILT_IN else _folder(name)
     try:
-        return (folder / "README.md").read_text(encoding="utf-8")
+        return (_folder(name) / "README.md").read_text(encoding="utf-8")
     except OSError as error:
         raise LookupError(f"the channel {name!r} has no README.md") from error
 
 
 def samples(name: str) -> list[Path]:
     """The files `simulate` can send for a channel, in the order it offers them."""
-    folder = (Path(__file__).parent / name if name in BUILT_IN else _folder(name)) / "samples"
-    return sorted(path for path in folder.glob("*") if path.is_file())
+    return sorted(path for path in (_folder(name) / "samples").glob("*") if path.is_file())
 
 
 def _installed() -> list[EntryPoint]:
@@ -71,6 +76,8 @@ def _installed() -> list[EntryPoint]:
 
 
 def _folder(name: str) -> Path:
+    if name in BUILT_IN:
+        return Path(__file__).parent / room(name)
     point = next((point for point in _installed() if point.name == name), None)
     if point is None:
         raise LookupError(f"no channel named {name!r}; there are: {', '.join(names())}")

@@ -28,6 +28,8 @@ from gateway.queue.keys import Keys
 from gateway.queue.publisher import Publisher
 from gateway.sealing import Inbox
 from gateway.settings import Settings
+from gateway.settings.policies import Policy
+from gateway.tagging.sla import Promise
 from gateway.tagging.tier import TierPolicy
 
 
@@ -147,6 +149,8 @@ class _Building:
             minimum_proof=settings.tiers.minimum_proof,
         )
 
+        self._promises = tuple(_promise(number, policy) for number, policy in enumerate(settings.sla.policies, 1))
+
     def adapter(self, name: str, inbox: ChannelSettings) -> ChannelAdapter:
         channel = registry.load(inbox.type)
         events = InboxEvents(channel.name, name, self._metrics)
@@ -159,6 +163,7 @@ class _Building:
                 brand=inbox.brand,
                 dataschema=f"{public_url}/schemas/{SCHEMA}",
                 policy=self._policy,
+                promises=self._promises,
             ),
             directory=self._directory,
             publisher=self._publisher,
@@ -170,6 +175,17 @@ class _Building:
         )
         host = InboxHost(inbox=name, public_url=public_url, intake=pipeline, events=events)
         return channel.adapter(inbox, host)
+
+
+def _promise(number: int, policy: Policy) -> Promise:
+    when = policy.when.model_dump(exclude_none=True)
+    return Promise(
+        name=policy.name or f"policy-{number}",
+        calendar=policy.calendar,
+        conditions=tuple((field, tuple(patterns)) for field, patterns in when.items()),
+        first_reply=policy.first_reply,
+        callback=policy.callback,
+    )
 
 
 @asynccontextmanager

@@ -5,9 +5,9 @@ from typing import Any
 
 import msgspec
 
-from gateway.directory.lookup import Related
+from gateway.tagging.sla import Sla
 from gateway.tagging.tier import Status
-from normalizers.message import Address, Flags, Kind, MessageWarning, Proof
+from normalizers.message import Address, Call, Callback, Flags, Kind, MessageWarning, Proof, Related
 
 SCHEMA = "ticket-envelope-1.json"
 """The file name of the envelope's JSON Schema, served under `/schemas/`."""
@@ -23,6 +23,8 @@ TYPES = {
     Kind.ATTACHMENT: "support.attachment.failed.v1",
     Kind.NOTICE: "support.notice.received.v1",
 }
+
+CALL_UPDATED = "support.call.updated.v1"
 
 
 class TierTag(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,42 +76,6 @@ class EnvelopeAttachment(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     inline_id: str | None
     omitted_reason: str | None
-
-
-class Sla(msgspec.Struct, frozen=True, kw_only=True):
-    """What was promised."""
-
-    policy: str
-    calendar: str
-    clock_start: datetime
-    first_reply_due_at: datetime | None
-    callback_due_at: datetime | None
-    outside_hours: bool
-
-
-class Callback(msgspec.Struct, frozen=True, kw_only=True):
-    """A person to phone."""
-
-    phone: str
-    phone_raw: str
-    timezone: str | None
-    window_start: datetime | None
-    window_end: datetime | None
-    topic: str | None
-
-
-class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """A phone call; `recording` is an index into `attachments`."""
-
-    call_id: str
-    from_: str | None = msgspec.field(name="from")
-    to: str | None
-    status: str
-    duration_s: int | None
-    recording: int | None
-    transcript: str | None
-    stir: str | None
-    digits: str | None
 
 
 class RawOriginal(msgspec.Struct, frozen=True, kw_only=True):

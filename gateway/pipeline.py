@@ -138,7 +138,11 @@ class Pipeline(Generic[P]):
                 status=one.status,
                 duplicate=duplicate,
             )
-            references.append(Reference(id=one.identity.id, reference=one.identity.reference, duplicate=duplicate))
+            # The promise that counts is the one on the queue: a retry does not start the clock again.
+            reply_by = None if duplicate else one.reply_by
+            references.append(
+                Reference(id=one.identity.id, reference=one.identity.reference, duplicate=duplicate, reply_by=reply_by)
+            )
         return Receipt(outcome=Outcome.ACCEPTED, references=tuple(references))
 
     def _rejected(self, problems: tuple[Problem, ...], reason: str) -> Receipt:

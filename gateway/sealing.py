@@ -7,9 +7,10 @@ import msgspec
 from gateway import envelope as wire
 from gateway.directory.lookup import Lookup
 from gateway.identity import Identity, digest16, identify
+from gateway.tagging.sla import Asked, Promise, promise
 from gateway.tagging.tags import tags
 from gateway.tagging.tier import TierDecision, TierPolicy, decide
-from normalizers.message import Message, MessageWarning
+from normalizers.message import Kind, Message, MessageWarning
 
 
 class Inbox(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,6 +21,7 @@ class Inbox(msgspec.Struct, frozen=True, kw_only=True):
     brand: str | None
     dataschema: str
     policy: TierPolicy
+    promises: tuple[Promise, ...] = ()
 
 
 class Sealed(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +32,12 @@ class Sealed(msgspec.Struct, frozen=True, kw_only=True):
     tier: str
     status: str
     envelope: wire.TicketEnvelope
+
+    @property
+    def reply_by(self) -> datetime | None:
+        """What the customer is promised."""
+        sla = self.envelope.data.sla
+        return (sla.callback_due_at or sla.first_reply_due_at) if sla else None
 
 
 def idempotency_key(inbox: str, message: Message) -> str:
@@ -49,12 +57,21 @@ def seal(
     key = idempotency_key(inbox.name, message)
     identity = identify(key)
     decision = decide(lookup, message.proof, inbox.policy)
+    asked = Asked(
+        channel=inbox.channel,
+        medium=message.medium,
+        inbox=inbox.name,
+        brand=inbox.brand,
+        tier=decision.value,
+        callback=message.kind is Kind.CALLBACK,
+    )
+    sla = promise(asked, inbox.promises, received_at)
     trace = identity.mark.hex()
     envelope = wire.TicketEnvelope(
         specversion="1.0",
         id=identity.id,
         source=f"/channels/{inbox.name}",
-        type=wire.TYPES[message.kind],
+        type=wire.CALL_UPDATED if message.kind is Kind.CALL and message.update else wire.TYPES[message.kind],
         subject=f"{inbox.channel}:{message.thread.key}",
         time=wire.utc_ms(message.sent_at) if message.sent_at else received_at,
         datacontenttype="application/json",
@@ -91,10 +108,10 @@ def seal(
             idempotency_key=key,
             received_at=received_at,
             sent_at=wire.utc_ms(message.sent_at) if message.sent_at else None,
-            sla=None,
-            callback=None,
-            call=None,
-            related=lookup.customer.related if lookup.customer else (),
+            sla=sla,
+            callback=message.callback,
+            call=message.call,
+            related=message.related + (lookup.customer.related if lookup.customer else ()),
             flags=message.flags,
             raw=raw,
             warnings=_warnings(message, lookup),

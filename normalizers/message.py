@@ -108,6 +108,44 @@ class MessageWarning(msgspec.Struct, frozen=True):
     detail: str
 
 
+class Callback(msgspec.Struct, frozen=True, kw_only=True):
+    """A person to phone; the window is aware, and both its ends or neither are given."""
+
+    phone: str
+    """E.164."""
+    phone_raw: str
+    """As typed."""
+    timezone: str | None = None
+    window_start: datetime | None = None
+    window_end: datetime | None = None
+    topic: str | None = None
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """A phone call, or one later part of it."""
+
+    call_id: str
+    from_: str | None = msgspec.field(name="from", default=None)
+    to: str | None = None
+    status: str
+    """The vendor's word: ringing, in-progress, completed, no-answer …"""
+    duration_s: int | None = None
+    recording: int | None = None
+    """Which of the attachments is the recording."""
+    transcript: str | None = None
+    stir: str | None = None
+    """The caller ID attestation, where the network gives one; absence says nothing."""
+    digits: str | None = None
+
+
+class Related(msgspec.Struct, frozen=True, kw_only=True):
+    """A record of another system that belongs to the message or its customer."""
+
+    system: str
+    type: str
+    id: str
+
+
 class Flags(msgspec.Struct, frozen=True, kw_only=True):
     """What kind of mail it is, where the channel can tell."""
 
@@ -144,6 +182,11 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     attachments: tuple[Attachment, ...] = ()
     sent_at: datetime | None = None
     """The sender's or vendor's clock; aware."""
+    callback: Callback | None = None
+    call: Call | None = None
+    update: bool = False
+    """A later part of something told before: of a call whose first part was its own message."""
+    related: tuple[Related, ...] = ()
     flags: Flags = Flags()
     warnings: tuple[MessageWarning, ...] = ()
 

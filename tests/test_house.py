@@ -80,23 +80,24 @@ def test_built_in_channels_are_sorted():
 
 @pytest.mark.parametrize("name", registry.BUILT_IN)
 def test_every_channel_is_complete(name):
+    room = registry.room(name)
     for path in (
-        f"channels/{name}/__init__.py",
-        f"channels/{name}/adapter.py",
-        f"channels/{name}/README.md",
-        f"channels/{name}/samples",
-        f"normalizers/{name}.py",
-        f"tests/channels/test_{name}.py",
-        f"tests/normalizers/cases/{name}",
+        f"channels/{room}/__init__.py",
+        f"channels/{room}/adapter.py",
+        f"channels/{room}/README.md",
+        f"channels/{room}/samples",
+        f"normalizers/{room}.py",
+        f"tests/channels/test_{room}.py",
+        f"tests/normalizers/cases/{room}",
     ):
         assert (ROOT / path).exists(), f"{path} is missing"
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert f"channels/{name}/README.md" in readme, f"README.md does not list {name}"
+    assert f"channels/{room}/README.md" in readme, f"README.md does not list {name}"
 
 
 def test_no_folder_of_a_channel_is_forgotten_by_the_registry():
     folders = {path.parent.name for path in (ROOT / "channels").glob("*/__init__.py")}
-    assert folders == set(registry.BUILT_IN)
+    assert folders == {registry.room(name) for name in registry.BUILT_IN}
 
 
 def test_config_holds_no_code():

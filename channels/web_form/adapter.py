@@ -14,6 +14,7 @@ from aiohttp.web import Request, RequestPayloadError, Response, RouteDef, Stream
 from multidict import CIMultiDict, CIMultiDictProxy, istr
 
 from channels.api import Host, Outcome, Receipt, Refusal
+from channels.bodies import read_body
 from channels.in_hand import InHand
 from channels.problems import RETRY_AFTER, problem
 from channels.web_form.settings import WebFormSettings
@@ -95,7 +96,7 @@ class WebFormAdapter:
         if key is not None and not (0 < len(key) <= _LONGEST_KEY and key.isprintable()):
             return problem(400, f"Idempotency-Key must be 1 to {_LONGEST_KEY} printable characters.")
         try:
-            body = await _read(request, self._max_body)
+            body = await read_body(request, self._max_body, seconds=_READ_SECONDS)
         except TimeoutError:
             return problem(408, f"The body did not arrive within {_READ_SECONDS} seconds.")
         except RequestPayloadError:
@@ -150,25 +151,6 @@ def _to_program(receipt: Receipt) -> Response:
 
 def _summary(problems: Sequence[Problem]) -> str:
     return problems[0].message if len(problems) == 1 else "The message was not taken: see errors."
-
-
-async def _read(request: Request, limit: int) -> bytes | None:
-    """The body, or None where it is larger than `limit` bytes: as announced, or decompressed as it comes."""
-    announced = request.content_length
-    if announced is not None and announced > limit:
-        return None
-    content = request.content
-    if content.is_eof():  # it came with the headers, as small bodies do
-        body = content.read_nowait()
-        return body if len(body) <= limit else None
-    chunks, size = [], 0
-    async with asyncio.timeout(_READ_SECONDS):
-        while chunk := await content.readany():
-            chunks.append(chunk)
-            size += len(chunk)
-            if size > limit:
-                return None
-    return b"".join(chunks)
 
 
 def _undecodable(request: Request) -> Response:

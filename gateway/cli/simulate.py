@@ -39,7 +39,8 @@ def command(
     settings = read(config)
     name, own = _inbox(settings, channel, inbox)
     files = [file] if file else _chosen(samples, sample)
-    door = FrontDoor(inbox=name, url=f"{url(settings.http.host, settings.http.port)}/channels/{name}")
+    here = url(settings.http.host, settings.http.port)
+    door = FrontDoor(inbox=name, url=f"{here}/channels/{name}", public_url=settings.http.public_url)
     overrides = dict(_pair(pair) for pair in pairs)
 
     async def send() -> None:

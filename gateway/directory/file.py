@@ -2,17 +2,19 @@
 
 import csv
 import io
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from gateway.directory.lookup import UNKNOWN, Customer, Lookup, Related
-from normalizers.message import Address
+from gateway.directory.lookup import UNKNOWN, Customer, Lookup
+from normalizers.message import Address, Related
 
 COLUMNS = (
     "customer_id,organization,tier,name,email,domain,phone,twitter,"
     "slack_team,slack_user,salesforce_account,salesforce_opportunity"
 ).split(",")
+_NOT_DIGITS = re.compile(r"\D")
 _REQUIRED = {"customer_id", "tier"}
 
 
@@ -76,6 +78,8 @@ def load(path: Path, *, tiers: Collection[str], as_of: datetime) -> FileDirector
             faults.append(f"{where}: tier: must be one of {', '.join(tiers)}")
         if not cells["customer_id"]:
             faults.append(f"{where}: customer_id: is empty")
+        if cells["phone"] and not cells["phone"].startswith("+"):
+            faults.append(f"{where}: phone: must begin with + and the country code (E.164), such as +821012345678")
         if bool(cells["slack_team"]) != bool(cells["slack_user"]):
             faults.append(f"{where}: slack_team and slack_user only mean something together")
         customer = _customer(cells)
@@ -112,6 +116,6 @@ def _addresses(cells: Mapping[str, str]) -> Iterable[Address]:
         if cells[kind]:
             yield Address(kind, cells[kind].lower().removeprefix("@"))
     if cells["phone"]:
-        yield Address("phone", cells["phone"])
+        yield Address("phone", "+" + _NOT_DIGITS.sub("", cells["phone"]))
     if cells["slack_user"]:
         yield Address("slack", f"{cells['slack_team']}/{cells['slack_user']}")

@@ -6,15 +6,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from normalizers.message import Address
-
-
-class Related(msgspec.Struct, frozen=True, kw_only=True):
-    """A record of another system that belongs to the customer."""
-
-    system: str
-    type: str
-    id: str
+from normalizers.message import Address, Related
 
 
 class Customer(msgspec.Struct, frozen=True, kw_only=True):

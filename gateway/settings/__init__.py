@@ -76,7 +76,7 @@ def load(path: Path, *, environ: Mapping[str, str], channel_settings: SettingsOf
 def not_in_use(settings: Settings, *, planned: Container[str] = PLANNED) -> tuple[ConfigProblem, ...]:
     """What the file asks for and no part of this version does yet, and a file without inboxes; in file order."""
     source = settings.source
-    later: list[KeyPath] = [(section,) for section in ("spool", "rules", "sla") if (section,) in source]
+    later: list[KeyPath] = [(section,) for section in ("spool", "rules") if (section,) in source]
     if settings.queue.partitions > 1:
         later.append(("queue", "partitions"))
     if settings.queue.url.startswith(("redis+cluster://", "redis+sentinel://")):
@@ -88,6 +88,8 @@ def not_in_use(settings: Settings, *, planned: Container[str] = PLANNED) -> tupl
             later.append(("directory", number))
         elif entry.refresh is not None:
             later.append(("directory", number, "refresh"))
+    for name, calendar in settings.sla.calendars.items():
+        later += [("sla", "calendars", name, key) for key in ("hours", "holidays") if getattr(calendar, key)]
     later += [("channels", name) for name, inbox in settings.channels.items() if inbox.type in planned]
     notes = [source.problem(path, "accepted, not in use yet") for path in later]
     if not any(inbox.enabled and inbox.type not in planned for inbox in settings.channels.values()):

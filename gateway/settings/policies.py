@@ -109,14 +109,19 @@ class SalesforceSource(Source):
 DirectorySource = Annotated[FileSource | RedisSource | HttpSource | SalesforceSource, Field(discriminator="type")]
 
 
-class When(Section):
-    """All that is named must fit; nothing named fits every message."""
+class Which(Section):
+    """Which messages a policy is for: all that is named must fit; nothing named fits every message."""
 
     channel: Globs | None = None
     medium: Globs | None = None
     inbox: Globs | None = None
     brand: Globs | None = None
     tier: Globs | None = None
+
+
+class When(Which):
+    """Which messages a rule is for, by what was said as well."""
+
     language: Globs | None = None
     to: Globs | None = None
     sender: Annotated[Globs | None, Field(alias="from")] = None
@@ -156,7 +161,7 @@ class Policy(Section):
     """How soon an answer is due; the first policy that fits wins."""
 
     name: Text | None = None
-    when: When = When()
+    when: Which = Which()
     first_reply: Positive | None = None
     callback: Positive | None = None
     calendar: Text

@@ -10,7 +10,7 @@ from channels.email.simulate import compose, simulate
 from tests.channels.email_door import ACCEPTED, listening
 
 SAMPLES = registry.samples("email")
-DOOR = FrontDoor(inbox="support", url="http://127.0.0.1:8080/channels/support")
+DOOR = FrontDoor(inbox="support", url="http://127.0.0.1:8080/channels/support", public_url="http://gateway.example")
 SAMPLE = (
     b"From: Kim <kim@b.example>\nSubject: folded\n subject\nMIME-Version: 1.0\n"
     b'Content-Type: text/plain; charset="ks_c_5601-1987"\nMessage-ID: <old@b.example>\n\n\x8cc\xb9\xe6\n.dot\n'

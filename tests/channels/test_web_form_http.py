@@ -198,14 +198,14 @@ async def test_a_sender_who_hangs_up_after_the_body_is_taken_once(form):
 
 @pytest.mark.parametrize("sample", registry.samples("web_form"), ids=lambda path: path.stem)
 async def test_simulate_sends_every_sample(form, sample):
-    door = FrontDoor(inbox="contact", url=str(form.client.make_url(PATH)))
+    door = FrontDoor(inbox="contact", url=str(form.client.make_url(PATH)), public_url="http://gateway.example")
     line = await CHANNEL.simulate(SETTINGS, door, sample.read_bytes(), {})
     assert line.startswith("202 T-7K3M-9QXR id ")
     assert form.host.messages[0].warnings == ()
 
 
 async def test_simulate_sends_what_it_is_told(form):
-    door = FrontDoor(inbox="contact", url=str(form.client.make_url(PATH)))
+    door = FrontDoor(inbox="contact", url=str(form.client.make_url(PATH)), public_url="http://gateway.example")
     for _ in range(2):
         await CHANNEL.simulate(SETTINGS, door, b"{}", GOOD | {"name": "김민수", "key": "k-1"})
         await CHANNEL.simulate(SETTINGS, door, b"{}", GOOD)
@@ -222,19 +222,21 @@ async def test_simulate_sends_what_it_is_told(form):
     ],
 )
 async def test_simulate_says_what_is_wrong(form, sample, overrides, says):
-    door = FrontDoor(inbox="contact", url=str(form.client.make_url(PATH)))
+    door = FrontDoor(inbox="contact", url=str(form.client.make_url(PATH)), public_url="http://gateway.example")
     with pytest.raises(SimulateError) as caught:
         await CHANNEL.simulate(SETTINGS, door, sample, overrides)
     assert str(caught.value).startswith(says)
 
 
 async def test_simulate_says_that_nothing_listens():
-    door = FrontDoor(inbox="contact", url=f"http://127.0.0.1:{free_port()}{PATH}")
+    door = FrontDoor(inbox="contact", url=f"http://127.0.0.1:{free_port()}{PATH}", public_url="http://gateway.example")
     with pytest.raises(SimulateError, match="is the gateway running"):
         await CHANNEL.simulate(SETTINGS, door, b"{}", GOOD)
 
 
 async def test_simulate_says_that_another_server_answers(form):
-    door = FrontDoor(inbox="contact", url=str(form.client.make_url("/channels/other")))
+    door = FrontDoor(
+        inbox="contact", url=str(form.client.make_url("/channels/other")), public_url="http://gateway.example"
+    )
     with pytest.raises(SimulateError, match="no web form at"):
         await CHANNEL.simulate(SETTINGS, door, b"{}", GOOD)

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from channels.api import Channel, ChannelSettings, Outcome, Raw
 from gateway import envelope as wire
 from gateway.directory.file import FileDirectory
-from gateway.directory.lookup import Customer, Related
+from gateway.directory.lookup import Customer
 from gateway.events import InboxEvents
 from gateway.identity import digest16, identify
 from gateway.metrics import Metrics
@@ -34,6 +34,7 @@ from normalizers.message import (
     MessageWarning,
     Problem,
     Proof,
+    Related,
     Requester,
     Thread,
 )

@@ -325,7 +325,7 @@ def test_what_waits_for_a_later_version_is_noted_where_it_stands(settings, tmp_p
           - {type: file, path: x.csv, refresh: 1m}
           - {type: http, url: "https://crm.example"}
         rules: [{then: {tags: [a]}}]
-        sla: {calendars: {}}
+        sla: {calendars: {kr: {timezone: Asia/Seoul, holidays: KR}}}
         channels:
           front: {type: door}
           portal: {type: api}
@@ -342,7 +342,7 @@ def test_what_waits_for_a_later_version_is_noted_where_it_stands(settings, tmp_p
             "5:31: directory.0.refresh",
             "6:5: directory.1",
             "7:1: rules",
-            "8:1: sla",
+            "8:47: sla.calendars.kr.holidays",
             "11:3: channels.portal",
             "12:3: channels.partner",
         )
