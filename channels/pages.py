@@ -19,7 +19,13 @@ _HEADERS = {
     "Vary": "Accept-Language",
     "X-Content-Type-Options": "nosniff",
 }
-_ASSET_TYPES = {".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
+_ASSET_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+_SHARED = Path(__file__).parent / "page_parts"
+"""Templates and assets of every channel's pages; a channel's own come first."""
 _MOST_RANGES = 20
 
 Texts = Mapping[str, Any]
@@ -27,11 +33,11 @@ Texts = Mapping[str, Any]
 
 
 class Pages:
-    """The templates, texts and assets beside a channel's adapter; all are read once, here."""
+    """The templates, texts and assets beside a channel's adapter, and the shared ones; all are read once, here."""
 
     def __init__(self, folder: Path, languages: Sequence[str]) -> None:
         self._templates = Environment(
-            loader=FileSystemLoader(folder / "templates"),
+            loader=FileSystemLoader([folder / "templates", _SHARED / "templates"]),
             autoescape=True,
             undefined=StrictUndefined,
             auto_reload=False,
@@ -43,7 +49,9 @@ class Pages:
             language: tomllib.loads((folder / "texts" / f"{language}.toml").read_text(encoding="utf-8"))
             for language in languages
         }
-        self._assets = {path.name: _asset(path) for path in sorted((folder / "assets").iterdir())}
+        self._assets = {
+            path.name: _asset(path) for place in (_SHARED, folder) for path in sorted((place / "assets").glob("*"))
+        }
         versions = hashlib.sha256(b"".join(body for body, _ in self._assets.values()))
         self.asset_version = versions.hexdigest()[:12]
 

@@ -1,9 +1,10 @@
 """Which channels there are: ours by name, a stranger's by entry point; each imported only when asked for."""
 
 import importlib
+import importlib.util
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from channels.api import Channel, ChannelSettings
 
@@ -22,13 +23,7 @@ def load(name: str) -> Channel[Any, Any]:
     """Import one channel's manifest. Raises LookupError in an operator's words."""
     if name in BUILT_IN:
         return _manifest(importlib.import_module(f"channels.{room(name)}").CHANNEL, name)
-    found = [point for point in _installed() if point.name == name]
-    if len(found) == 1:
-        return _manifest(found[0].load(), name)
-    if found:
-        claims = ", ".join(sorted(point.value for point in found))
-        raise LookupError(f"the channel {name!r} is claimed more than once: {claims}")
-    raise LookupError(f"no channel named {name!r}; there are: {', '.join(names())}")
+    return _manifest(_point(name).load(), name)
 
 
 def room(name: str) -> str:
@@ -42,9 +37,17 @@ def settings_class(name: str) -> type[ChannelSettings]:
 
     if name in PLANNED:
         return PLANNED[name]
+    if name in BUILT_IN:
+        # Without the adapter: reading a configuration must not import the SDK of every channel it switches off.
+        module = importlib.import_module(f"channels.{room(name)}.settings")
+        return next(own for own in vars(module).values() if _is_settings_of(own, module.__name__))
     if name in names():
         return load(name).settings
     raise LookupError(f"no channel named {name!r}; there are: {', '.join(sorted({*names(), *PLANNED}))}")
+
+
+def _is_settings_of(value: object, module: str) -> TypeGuard[type[ChannelSettings]]:
+    return isinstance(value, type) and issubclass(value, ChannelSettings) and value.__module__ == module
 
 
 def is_planned(name: str) -> bool:
@@ -78,10 +81,21 @@ def _installed() -> list[EntryPoint]:
 def _folder(name: str) -> Path:
     if name in BUILT_IN:
         return Path(__file__).parent / room(name)
-    point = next((point for point in _installed() if point.name == name), None)
-    if point is None:
+    spec = importlib.util.find_spec(_point(name).module)  # found, not imported
+    if spec is None or spec.origin is None:
+        raise LookupError(f"the channel {name!r} is not where its entry point says: {_point(name).value}")
+    return Path(spec.origin).parent
+
+
+def _point(name: str) -> EntryPoint:
+    """The one entry point of that name. Raises LookupError."""
+    found = [point for point in _installed() if point.name == name]
+    if len(found) > 1:
+        claims = ", ".join(sorted(point.value for point in found))
+        raise LookupError(f"the channel {name!r} is claimed more than once: {claims}")
+    if not found:
         raise LookupError(f"no channel named {name!r}; there are: {', '.join(names())}")
-    return Path(str(importlib.import_module(point.module).__file__)).parent
+    return found[0]
 
 
 def _manifest(found: object, name: str) -> Channel[Any, Any]:

@@ -24,6 +24,8 @@ BREACHES = {
     "Normalizers do no I/O": ("normalizers/text.py", "import asyncio"),
     "Redis stays in the queue": ("gateway/pipeline.py", "import redis"),
     "SMTP stays in email": ("channels/web_form/adapter.py", "import aiosmtpd.smtp"),
+    "Slack stays in chat": ("channels/web_form/adapter.py", "import slack_bolt"),
+    "Twilio stays in phone": ("channels/web_form/adapter.py", "import twilio.twiml"),
     "The object store's library stays in one module": ("gateway/pipeline.py", "import obstore"),
     "Metrics come from one place": ("gateway/pipeline.py", "import prometheus_client"),
 }
@@ -93,6 +95,11 @@ def test_every_channel_is_complete(name):
         assert (ROOT / path).exists(), f"{path} is missing"
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert f"channels/{room}/README.md" in readme, f"README.md does not list {name}"
+
+
+@pytest.mark.parametrize("name", registry.BUILT_IN)
+def test_settings_are_the_manifests_own(name):
+    assert registry.settings_class(name) is registry.load(name).settings
 
 
 def test_no_folder_of_a_channel_is_forgotten_by_the_registry():

@@ -3,11 +3,14 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from channels.api import ChannelSettings
 from channels.units import BaseUrl, Form, Name, Size
 from channels.verify import Secret, Secrets
+
+Language = Literal["ko", "en"]
+Words = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 
 
 class PhoneSettings(ChannelSettings):
@@ -21,8 +24,14 @@ class PhoneSettings(ChannelSettings):
     """Keys of the SHA-256 signatures, by their id; where a request names one, only that one counts."""
     api_base: BaseUrl = "https://api.twilio.com"
     default_region: Annotated[str, Form(r"[A-Z]{2}", "a country such as KR")] = "KR"
-    languages: Annotated[tuple[Literal["ko", "en"], ...], Field(min_length=1)] = ("ko", "en")
+    languages: Annotated[tuple[Language, ...], Field(min_length=1)] = ("ko", "en")
     """Spoken; the first is offered first."""
+    greetings: Mapping[Language, Words] = {}
+    """What a caller hears first, by language; ours where there is none."""
+    prompts: Mapping[Language, Words] = {}
+    """What a caller hears before the tone, by language."""
+    longest_recording: Annotated[int, Field(ge=5, le=3600)] = 120
+    """Of a voicemail, in seconds; Twilio transcribes none that is longer than 120."""
     media_hosts: tuple[Name, ...] = ("api.twilio.com",)
     """The only hosts our credentials may ever go to; not in use yet."""
     max_body: Annotated[Size, Field(ge=1024)] = 256 * 2**10

@@ -2,10 +2,17 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from channels.api import ChannelSettings
 from channels.units import Size
+from normalizers.web_callback import find_zone
+
+
+def _known_zone(name: str) -> str:
+    if find_zone(name) is None:
+        raise ValueError("must be the IANA name of a time zone, like Asia/Seoul")
+    return name
 
 
 class WebCallbackSettings(ChannelSettings):
@@ -16,5 +23,7 @@ class WebCallbackSettings(ChannelSettings):
     """Offered; the first is shown where a browser asks for none of them."""
     default_region: Annotated[str, Field(pattern="^[A-Z]{2}$")] = "KR"
     """The country of a number typed without one."""
+    default_timezone: Annotated[str, AfterValidator(_known_zone)] = "Asia/Seoul"
+    """Chosen on the page where a browser does not tell its own, and the promise is told in it to who names none."""
     max_body: Annotated[Size, Field(ge=1024)] = 64 * 2**10
     """Largest POST, in bytes."""

@@ -9,6 +9,7 @@ from pydantic import PrivateAttr, SerializeAsAny, ValidationError
 
 from channels.api import ChannelSettings
 from channels.planned import PLANNED
+from gateway.settings import development
 from gateway.settings.file import ConfigError, ConfigProblem, KeyPath, Source, read
 from gateway.settings.policies import DirectorySource, FileSource, Rule, Sla
 from gateway.settings.sections import EVERYWHERE, Embedded, Http, Logs, Objects, Queue, Section, Spool, Tiers
@@ -68,6 +69,7 @@ def load(path: Path, *, environ: Mapping[str, str], channel_settings: SettingsOf
         settings = Settings.model_validate({**sound, "channels": inboxes})
     settings._source = source
     problems += _clashes(settings, unknown=wrong)
+    problems += _known_secrets(settings)
     if problems:
         raise ConfigError(problems)
     return settings
@@ -137,6 +139,17 @@ def _inboxes(
             problems.append(source.problem((*here, "type"), str(error.args[0]), "value"))
         except ValidationError as error:
             problems += explain(error, source=source, model=model, data=body, under=here)
+
+
+def _known_secrets(settings: Settings) -> Iterator[ConfigProblem]:
+    """A signature by a secret that stands in a public repository proves nothing."""
+    if development.is_loopback(settings.http.host):
+        return
+    for name, inbox in settings.channels.items():
+        if inbox.enabled:
+            for path in development.find(inbox, ("channels", name)):
+                what = "is a development secret that everybody knows: set your own, or switch the inbox off"
+                yield settings.source.problem(path, what, "value")
 
 
 def _clashes(settings: Settings, *, unknown: set[str | int]) -> Iterator[ConfigProblem]:

@@ -9,11 +9,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from channels import registry
+from channels import posts, registry
 from channels.api import FrontDoor, Outcome, Receipt, Reference, Refusal, SimulateError
-from channels.web_form import CHANNEL, adapter
+from channels.web_form import CHANNEL
 from channels.web_form.settings import WebFormSettings
-from tests.channels.web_form_door import GOOD, PATH, FormDoor, open_form
+from tests.channels.form_door import PATH, FormDoor
+from tests.channels.web_form_door import GOOD, open_form
 from tests.support import free_port
 
 JSON = {"Content-Type": "application/json"}
@@ -144,7 +145,7 @@ async def test_a_body_without_end_is_413_as_soon_as_it_is_too_long(form):
 
 
 async def test_a_body_that_does_not_come_is_408(form, monkeypatch):
-    monkeypatch.setattr(adapter, "_READ_SECONDS", 0.01)
+    monkeypatch.setattr(posts, "_READ_SECONDS", 0.01)
     async with raw_post(form, "Content-Length: 50") as (reader, writer):
         writer.write(b"{")
         status = await asyncio.wait_for(reader.readline(), PATIENCE)

@@ -11,7 +11,8 @@ import pytest
 from channels import web_form
 from channels.api import Outcome, Receipt
 from normalizers.web_form import LIMITS
-from tests.channels.web_form_door import GOOD, PATH, FormDoor, Page, open_form
+from tests.channels.form_door import PATH, FormDoor, Page
+from tests.channels.web_form_door import GOOD, open_form
 
 WRONG = {
     "email_required": {"email": " "},

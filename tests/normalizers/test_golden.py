@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import Enum
 from importlib import import_module
 from pathlib import Path
@@ -12,8 +12,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from normalizers.api_inbox import ApiPayload
+from normalizers.chat import SlackPayload
 from normalizers.email import MailPayload
 from normalizers.message import Incomplete, Malformed, Message
+from normalizers.phone import PhonePayload
+from normalizers.twitter import TwitterPayload
+from normalizers.web_callback import CallbackPayload
 from normalizers.web_form import FormPayload
 
 CASES = Path(__file__).parent / "cases"
@@ -28,8 +33,21 @@ def form(media_type: str) -> Callable[[bytes], FormPayload]:
     return lambda body: FormPayload(body=body, media_type=media_type, submission_id="case")
 
 
+def callback(media_type: str) -> Callable[[bytes], CallbackPayload]:
+    now = datetime(2026, 11, 20, 3, tzinfo=UTC)
+    return lambda body: CallbackPayload(
+        body=body, media_type=media_type, submission_id="case", submitted_at=now, default_region="KR"
+    )
+
+
 PAYLOADS: dict[tuple[str, str], Callable[[bytes], Any]] = {
+    ("api_inbox", ".json"): lambda body: ApiPayload(client="portal", body=body, submission_id="key:case", keyed=True),
+    ("chat", ".json"): lambda body: SlackPayload(body=body),
     ("email", ".eml"): mail,
+    ("phone", ".json"): lambda body: msgspec.json.decode(body, type=PhonePayload),
+    ("twitter", ".json"): lambda body: TwitterPayload(body=body, own_user_ids=("1480000000000000001",)),
+    ("web_callback", ".json"): callback("application/json"),
+    ("web_callback", ".form"): callback("application/x-www-form-urlencoded"),
     ("web_form", ".json"): form("application/json"),
     ("web_form", ".form"): form("application/x-www-form-urlencoded"),
 }

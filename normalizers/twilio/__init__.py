@@ -1,0 +1,1 @@
+"""What Twilio reports, read piece by piece: `normalizers.phone` puts them together."""

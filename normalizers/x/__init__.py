@@ -1,0 +1,1 @@
+"""X documents, taken apart: posts, direct messages and people, in both of the vendor's generations."""
