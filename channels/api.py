@@ -38,7 +38,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
 
     outcome: Outcome
     references: tuple[Reference, ...] = ()
-    """One per message in the payload's order; empty where there was nothing to ticket."""
+    """One per message in the payload's order, or the dead letter's; empty where there was nothing to ticket."""
     problems: tuple[Problem, ...] = ()
     """Why it was REJECTED, in words its sender understands."""
 
@@ -55,6 +55,10 @@ class Refusal(StrEnum):
     FORGED = "forged"
     """Bad signature, stale time stamp, a recipient or account that is not ours."""
     OVERSIZED = "oversized"
+    TOO_MANY = "too_many"
+    """Too many connections, commands or recipients at once."""
+    LOOP = "loop"
+    """It has been here, or nearly everywhere, before."""
     UNSUPPORTED = "unsupported"
     """Well-formed and genuine, and nothing to ticket: an own echo, a typing event, an unknown media type."""
 

@@ -1,7 +1,8 @@
 """The composition root: the only module that builds things. What started last is stopped first."""
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +22,7 @@ from gateway.health import Health
 from gateway.metrics import Metrics
 from gateway.objects import Objects, ObjectsUnavailable
 from gateway.pipeline import Pipeline
-from gateway.queue.connection import connect
+from gateway.queue.connection import check_url, connect, mask
 from gateway.queue.dead_letters import DeadLetters
 from gateway.queue.embedded import EmbeddedError, EmbeddedOptions, embedded
 from gateway.queue.keys import Keys
@@ -35,6 +36,10 @@ from gateway.tagging.tier import TierPolicy
 
 class CannotStart(Exception):
     """Something the gateway needs is missing; the message says what to do."""
+
+
+class Misconfigured(CannotStart):
+    """The configuration, or a file it names, is wrong."""
 
 
 class DependencyDown(CannotStart):
@@ -70,7 +75,7 @@ async def serve(settings: Settings, *, only: Collection[str] = ()) -> AsyncItera
 
     `only` limits it to inboxes or channel types of these names. Raises CannotStart.
     """
-    _refuse_what_is_not_in_use(settings)
+    directory = verify(settings)
     chosen = choose(settings.channels, only)
     metrics, health = Metrics(), Health()
     async with AsyncExitStack() as stack:
@@ -80,35 +85,59 @@ async def serve(settings: Settings, *, only: Collection[str] = ()) -> AsyncItera
             raise CannotStart(str(error)) from error
         queue_url = await stack.enter_async_context(_queue(settings))
         publisher = await stack.enter_async_context(_publisher(settings, queue_url, metrics, health))
-        building = _Building(settings, publisher, metrics)
-        adapters: dict[str, ChannelAdapter] = {}
-        for name, inbox in chosen.items():
-            adapters[name] = building.adapter(name, inbox)
+        building = _Building(settings, directory, publisher, metrics)
+        adapters = {name: building.adapter(name, inbox) for name, inbox in chosen.items()}
+        doors = await stack.enter_async_context(_together())
+        for name, adapter in adapters.items():
             try:
-                await stack.enter_async_context(adapters[name].lifespan())
+                await doors(adapter.lifespan())
             except OSError as error:
                 raise CannotStart(f"inbox {name}: {error}") from error
-        app = http.build(
-            {name: adapter.routes() for name, adapter in adapters.items()},
-            max_body=settings.http.max_body,
-            health=health,
-            metrics=metrics,
-        )
-        await stack.enter_async_context(http.listening(app, door, max_header=settings.http.max_header))
+        app = http.build({name: adapter.routes() for name, adapter in adapters.items()}, health=health, metrics=metrics)
+        await doors(http.listening(app, door, max_header=settings.http.max_header))
         url = http.url(settings.http.host, door.getsockname()[1])
         yield Serving(
             url=url,
-            queue=queue_url,
+            queue=mask(queue_url),
             inboxes=[(name, inbox.type, inbox.where(f"{url}/channels/{name}")) for name, inbox in chosen.items()],
         )
 
 
-def _refuse_what_is_not_in_use(settings: Settings) -> None:
-    """A setting that would be silently ignored where a message's safety hangs on it."""
+def verify(settings: Settings) -> Directory:
+    """All that can be known without connecting anywhere; the directory it read. Raises Misconfigured."""
+    # What would be silently ignored where a message's safety hangs on it is refused.
     if settings.queue.url.startswith(("redis+cluster://", "redis+sentinel://")):
-        raise CannotStart("queue.url: clusters and sentinels are accepted but not in use yet: name a single server")
+        raise Misconfigured("queue.url: clusters and sentinels are accepted but not in use yet: name a single server")
+    if settings.queue.partitions > 1:
+        raise Misconfigured("queue.partitions: more than 1 is accepted but not in use yet")
+    try:
+        check_url(settings.queue.url)
+    except ValueError as error:
+        raise Misconfigured(f"queue.url: {error}") from error
     if not settings.objects.url.startswith("file://"):
-        raise CannotStart("objects.url: only file:// is in use yet")
+        raise Misconfigured("objects.url: only file:// is in use yet")
+    try:
+        return load_directory(settings)
+    except file_directory.DirectoryError as error:
+        raise Misconfigured(str(error)) from error
+
+
+@asynccontextmanager
+async def _together() -> AsyncIterator[Callable[[AbstractAsyncContextManager[None]], Awaitable[None]]]:
+    """Contexts that are entered one by one and left all at once: every door closes before anything is drained."""
+    inside: list[AbstractAsyncContextManager[None]] = []
+
+    async def enter(context: AbstractAsyncContextManager[None]) -> None:
+        await context.__aenter__()
+        inside.append(context)
+
+    try:
+        yield enter
+    finally:
+        left = await asyncio.gather(*(one.__aexit__(None, None, None) for one in inside), return_exceptions=True)
+        for error in left:
+            if isinstance(error, Exception):
+                structlog.get_logger().error("inbox.stop_failed", error=type(error).__name__)
 
 
 def choose(channels: Mapping[str, ChannelSettings], only: Collection[str]) -> dict[str, ChannelSettings]:
@@ -135,13 +164,13 @@ def load_directory(settings: Settings) -> Directory:
 class _Building:
     """What every inbox shares while the adapters are made."""
 
-    def __init__(self, settings: Settings, publisher: Publisher, metrics: Metrics) -> None:
-        self._settings, self._publisher, self._metrics = settings, publisher, metrics
+    def __init__(self, settings: Settings, directory: Directory, publisher: Publisher, metrics: Metrics) -> None:
+        self._settings, self._directory = settings, directory
+        self._publisher, self._metrics = publisher, metrics
         self._keep_ms = int(settings.queue.dedupe_window.total_seconds() * 1000)
         try:
             self._objects = Objects.from_url(settings.objects.url)
-            self._directory = load_directory(settings)
-        except (ObjectsUnavailable, file_directory.DirectoryError) as error:
+        except ObjectsUnavailable as error:
             raise DependencyDown(str(error)) from error
         self._policy = TierPolicy(
             order=tuple(settings.tiers.order),
@@ -218,9 +247,8 @@ async def _publisher(settings: Settings, url: str, metrics: Metrics, health: Hea
         on_batch=events.batch,
         on_link=events.link,
     )
-    health.add("queue", publisher.ping)
-    if not await publisher.ping():
-        events.link(False, "no answer at start; messages are deferred until it is there")
+    health.add("queue", publisher.probe)
+    await publisher.probe()  # away at the start: said now, and messages are deferred until it is there
     try:
         yield publisher
     finally:

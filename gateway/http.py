@@ -8,29 +8,61 @@ from typing import Any
 
 import msgspec
 import structlog
-from aiohttp import web
+from aiohttp import web, web_response
 from aiohttp.typedefs import Handler
+from aiohttp.web_protocol import RequestHandler
 
 from channels.problems import problem
 from gateway.envelope import SCHEMA, json_schema
 from gateway.health import Health
 from gateway.metrics import Metrics
 
-DRAIN = 15.0
+SORRY = "Something went wrong on our side. Please try again later."
+DRAIN = 10.0
+_BACKLOG = 1024
+_MAX_BODY = 2**20
+"""For an adapter that reads with `request.read()`; ours bound their bodies themselves, as their settings say."""
 
 
-def build(
-    inboxes: Mapping[str, Iterable[web.RouteDef]], *, max_body: int, health: Health, metrics: Metrics
-) -> web.Application:
+def build(inboxes: Mapping[str, Iterable[web.RouteDef]], *, health: Health, metrics: Metrics) -> web.Application:
     """The application; a handler's exception becomes a fixed 500 that says nothing of ours."""
-    app = web.Application(client_max_size=max_body)
+    app = web.Application(client_max_size=_MAX_BODY)
     for inbox, routes in inboxes.items():
         app.add_routes(
             web.RouteDef(route.method, f"/channels/{inbox}{route.path}", _guarded(route.handler), route.kwargs)
             for route in routes
         )
     app.add_routes(_operators(health, metrics))
+    app.router.add_route("*", "/{nowhere:.*}", _nowhere)
     return app
+
+
+async def _nowhere(request: web.Request) -> web.Response:
+    """404, or 405 where the path is ours but the method is not."""
+    allowed: set[str] = set()
+    for resource in list(request.app.router.resources())[:-1]:
+        allowed |= (await resource.resolve(request))[1]
+    if allowed:
+        return problem(405, "This address does not take that method.", headers={"Allow": ", ".join(sorted(allowed))})
+    return problem(404, "There is nothing at this address.")
+
+
+def _fixed_error(
+    self: RequestHandler,
+    request: web.BaseRequest,
+    status: int = 500,
+    exc: BaseException | None = None,
+    message: str | None = None,
+) -> web.StreamResponse:
+    """In place of aiohttp's own page, which quotes what it could not parse and the exception it met."""
+    answer = problem(status, "The request cannot be understood." if status < 500 else SORRY)
+    answer.force_close()
+    return answer
+
+
+# The library offers no other way to say it.
+RequestHandler.handle_error = _fixed_error  # type: ignore[method-assign]
+setattr(web_response, "SERVER_SOFTWARE", "gateway")  # noqa: B010
 
 
 @asynccontextmanager
@@ -46,7 +78,7 @@ async def listening(app: web.Application, door: socket.socket, *, max_header: in
     )
     await runner.setup()
     try:
-        await web.SockSite(runner, door, backlog=1024).start()
+        await web.SockSite(runner, door, backlog=_BACKLOG).start()
         yield
     finally:
         await runner.cleanup()
@@ -59,6 +91,7 @@ def reserve(host: str, port: int) -> socket.socket:
         door = socket.socket(family, kind, protocol)
         door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         door.bind(address)
+        door.listen(_BACKLOG)  # now, not when we are ready: two starts at once would both have bound it
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise OSError(f"{host}:{port} is taken: is another gateway running? Stop it, or set PORT") from error
@@ -112,7 +145,7 @@ def _guarded(handler: Any) -> Handler:
                 route=request.match_info.route.handler.__qualname__,
                 error=type(error).__name__,
             )
-            return problem(500, "Something went wrong on our side. Please try again later.")
+            return problem(500, SORRY)
 
     guarded.__qualname__ = getattr(handler, "__qualname__", "handler")
     return guarded

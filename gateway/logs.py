@@ -4,15 +4,17 @@ import asyncio
 import atexit
 import logging
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, TextIO, cast
 
 import msgspec
 import structlog
 
 LogFormat = Literal["auto", "console", "json"]
 
-_SILENCED = ("mail.log", "aiohttp.access")  # they write addresses; our own events say what matters
+# They write addresses, peers and pieces of requests; our own events say what matters.
+_SILENCED = ("mail.log", "aiohttp.access", "aiohttp.server")
 
 
 def configure(level: str = "info", format: LogFormat = "auto") -> None:
@@ -26,7 +28,7 @@ def configure(level: str = "info", format: LogFormat = "auto") -> None:
             structlog.dev.ConsoleRenderer(pad_event_to=18),
         ]
         foreign: list[Any] = processors
-        factory: Any = structlog.PrintLoggerFactory(sys.stderr)
+        factory: Any = structlog.PrintLoggerFactory(cast(TextIO, _Unbreakable(sys.stderr)))
     else:
         lines = Lines(sys.stderr.buffer)
         atexit.register(lines.flush)
@@ -72,8 +74,24 @@ class Lines:
         """Write what waits."""
         lines, self._waiting = self._waiting, []
         if lines:
-            self._file.write(b"\n".join((*lines, b"")))
-            self._file.flush()
+            with suppress(OSError):  # nobody reads our log any more: that must not be a customer's problem
+                self._file.write(b"\n".join((*lines, b"")))
+                self._file.flush()
+
+
+class _Unbreakable:
+    """A text stream that nobody has to be reading."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        with suppress(OSError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
 
 
 _encode = msgspec.json.Encoder(enc_hook=repr).encode

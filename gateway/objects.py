@@ -2,12 +2,13 @@
 
 import asyncio
 import os
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
 import msgspec
-from obstore.exceptions import BaseError
+from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore
 
 _THREAD_OVER = 256 * 1024
@@ -30,8 +31,10 @@ class Objects:
 
     def __init__(self, root: Path) -> None:
         self._root = root.resolve()
+        self._synced: set[Path] = set()
         try:
-            self._store = LocalStore(self._root, mkdir=True)
+            self._root.mkdir(mode=0o700, parents=True, exist_ok=True)  # customers' mail is nobody else's
+            self._store = LocalStore(self._root)
         except (BaseError, OSError) as error:
             raise ObjectsUnavailable(f"{root}: {error}") from error
 
@@ -46,18 +49,26 @@ class Objects:
         name = digest.hexdigest()
         path = f"{kind}/{name[:2]}/{name}"
         try:
-            await self._store.put_async(path, content)
-            await asyncio.to_thread(_sync, self._root / path)
+            with suppress(AlreadyExistsError):  # never a new file over one that somebody was promised
+                await self._store.put_async(path, content, mode="create")
+            await asyncio.to_thread(self._sync, self._root / path)
         except (BaseError, OSError) as error:
             raise ObjectsUnavailable(type(error).__name__) from error
         return Stored(uri=f"{self._root.as_uri()}/{path}", sha256=name, size=len(content))
 
+    def _sync(self, path: Path) -> None:
+        """The library does not fsync: a power cut would leave an empty file, or none in a new directory."""
+        _fsync(path)
+        _fsync(path.parent)
+        if path.parent not in self._synced:
+            _fsync(path.parent.parent)
+            _fsync(self._root)
+            self._synced.add(path.parent)
 
-def _sync(path: Path) -> None:
-    """The library renames into place but does not fsync: a power cut would leave an empty file."""
-    for target in (path, path.parent):
-        descriptor = os.open(target, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -9,11 +9,11 @@ from typing import Any, Generic
 
 import msgspec
 
-from channels.api import Channel, Outcome, P, Receipt, Reference
+from channels.api import Channel, Outcome, P, Receipt, Reference, Refusal
 from gateway import envelope as wire
 from gateway.directory.lookup import Directory
 from gateway.events import InboxEvents
-from gateway.identity import Identity, identify
+from gateway.identity import identify
 from gateway.objects import Objects, ObjectsUnavailable
 from gateway.queue.connection import QueueUnavailable
 from gateway.queue.dead_letters import DeadLetter, DeadLetters, DeadReason
@@ -54,20 +54,21 @@ class Pipeline(Generic[P]):
                 messages = await self._normalize(payload)
                 raw = await self._keep_original(payload)
                 sealed = [await self._seal(message, raw, received_at) for message in messages]
-                return self._receipt(sealed, await self._publish(sealed))
+                answers = await self._publish(sealed)
             except Incomplete as fault:
                 return self._rejected(fault.problems, "incomplete")
             except Malformed as fault:
-                await self._bury(payload, "malformed", fault, received_at)
-                return Receipt(outcome=Outcome.REJECTED, problems=fault.problems)
+                kept = await self._bury(payload, "malformed", fault, received_at)
+                return Receipt(outcome=Outcome.REJECTED, references=kept, problems=fault.problems)
             except (QueueUnavailable, ObjectsUnavailable):
                 raise
             except Exception as bug:  # a bug of ours is never the customer's bounce
                 kept = await self._bury(payload, "error", bug, received_at)
-                return Receipt(outcome=Outcome.ACCEPTED, references=(Reference(id=kept.id, reference=kept.reference),))
+                return Receipt(outcome=Outcome.ACCEPTED, references=kept)
         except Exception as nowhere:
             self._events.deferred(_place(nowhere))
             return Receipt(outcome=Outcome.DEFERRED)
+        return self._receipt(sealed, answers)
 
     async def _normalize(self, payload: P) -> Messages:
         if self._channel.heavy(payload):
@@ -128,6 +129,8 @@ class Pipeline(Generic[P]):
     def _receipt(self, sealed: list[Sealed], answers: list[Published]) -> Receipt:
         if Published.CONFLICT in answers:
             return self._rejected((_CONFLICT,), "conflict")
+        if not sealed:
+            self._events.refused(Refusal.UNSUPPORTED, "nothing to ticket")
         references = []
         for one, answer in zip(sealed, answers, strict=True):
             duplicate = answer is Published.DUPLICATE
@@ -149,7 +152,7 @@ class Pipeline(Generic[P]):
         self._events.rejected(reason, [problem.code for problem in problems])
         return Receipt(outcome=Outcome.REJECTED, problems=problems)
 
-    async def _bury(self, payload: P, reason: DeadReason, error: Exception, received_at: datetime) -> Identity:
+    async def _bury(self, payload: P, reason: DeadReason, error: Exception, received_at: datetime) -> tuple[Reference]:
         content = msgspec.json.encode(payload)
         identity = identify(f"dead:{self._inbox.name}:{content.decode()}")
         uri = (await self._objects.put(content, "payloads")).uri if len(content) > _INLINE_PAYLOAD else None
@@ -167,7 +170,7 @@ class Pipeline(Generic[P]):
             )
         )
         self._events.buried(reason=reason, id=identity.id, error=_place(error))
-        return identity
+        return (Reference(id=identity.id, reference=identity.reference),)
 
 
 def _place(error: Exception) -> str:

@@ -5,21 +5,20 @@ from pathlib import Path
 import click
 
 from channels import registry
-from gateway.app import load_directory
+from gateway.app import Misconfigured, verify
 from gateway.cli import Exit, fail
 from gateway.cli.config import config_option, read
-from gateway.directory.file import DirectoryError
 from gateway.settings import not_in_use
 
 
 @click.command()
 @config_option
 def command(config: Path) -> None:
-    """Load the configuration, the directory and every enabled adapter; connect nowhere."""
+    """Would it start? Load the configuration, what it names and every enabled channel; connect nowhere."""
     settings = read(config)
     try:
-        load_directory(settings)
-    except DirectoryError as error:
+        verify(settings)
+    except Misconfigured as error:
         fail(str(error), Exit.CONFIGURATION)
     for note in not_in_use(settings):
         click.echo(str(note), err=True)

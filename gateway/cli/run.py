@@ -12,11 +12,11 @@ from pathlib import Path
 import click
 import structlog
 
-from gateway.app import CannotStart, DependencyDown, Serving, serve
+from gateway.app import CannotStart, DependencyDown, Misconfigured, Serving, serve
 from gateway.cli import Exit, fail
 from gateway.cli.config import config_option, read
 from gateway.logs import configure
-from gateway.settings import Settings
+from gateway.settings import Settings, not_in_use
 
 _STOP_WITHIN = 25.0
 _ROOMS = Path(__file__).parent.parent.parent
@@ -33,39 +33,54 @@ def command(config: Path, only: str) -> None:
     names = [name for name in (part.strip() for part in only.split(",")) if name]
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            stopped_by = runner.run(_run(settings, names))
+            done = runner.run(_run(settings, names))
+    except Misconfigured as error:
+        fail(str(error), Exit.CONFIGURATION)
     except DependencyDown as error:
         fail(str(error), Exit.DEPENDENCY)
     except CannotStart as error:
         fail(str(error), Exit.FAILURE)
-    raise SystemExit(int(Exit.INTERRUPTED if stopped_by == signal.SIGINT else Exit.OK))
+    raise SystemExit(int(done))
 
 
-async def _run(settings: Settings, only: Collection[str]) -> signal.Signals:
+async def _run(settings: Settings, only: Collection[str]) -> Exit:
     loop = asyncio.get_running_loop()
     told: asyncio.Future[signal.Signals] = loop.create_future()
 
     def tell(signum: signal.Signals) -> None:
+        loop.remove_signal_handler(signum)  # a second one ends it at once
         if not told.done():
             told.set_result(signum)
 
     for signum in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(signum, tell, signum)
     log = structlog.get_logger()
-    async with AsyncExitStack() as stack:
-        serving = await stack.enter_async_context(serve(settings, only=only))
-        _announce(serving)
-        _calm_the_collector()
-        log.info("gateway.started", url=serving.url, inboxes=len(serving.inboxes), rooms=str(_ROOMS))
-        stopped_by = await told
-        log.info("gateway.stopping", signal=stopped_by.name, within_s=_STOP_WITHIN)
-        try:
-            async with asyncio.timeout(_STOP_WITHIN):
-                await stack.aclose()
-        except TimeoutError:
-            log.error("gateway.cut_short", within_s=_STOP_WITHIN)
+    for note in not_in_use(settings):
+        log.warning("setting.ignored", note=str(note))
+    stack = AsyncExitStack()
+    starting = asyncio.create_task(stack.enter_async_context(serve(settings, only=only)))
+    told.add_done_callback(lambda _: starting.cancel())
+    await asyncio.wait({starting})
+    if starting.cancelled():
+        return _exit(told.result())
+    serving = starting.result()
+    _announce(serving)
+    _calm_the_collector()
+    log.info("gateway.started", url=serving.url, inboxes=len(serving.inboxes), rooms=str(_ROOMS))
+    stopped_by = await told
+    log.info("gateway.stopping", signal=stopped_by.name, within_s=_STOP_WITHIN)
+    try:
+        async with asyncio.timeout(_STOP_WITHIN):
+            await stack.aclose()
+    except TimeoutError:
+        log.error("gateway.cut_short", within_s=_STOP_WITHIN)
+        return Exit.FAILURE
     log.info("gateway.stopped")
-    return stopped_by
+    return _exit(stopped_by)
+
+
+def _exit(stopped_by: signal.Signals) -> Exit:
+    return Exit.INTERRUPTED if stopped_by is signal.SIGINT else Exit.OK
 
 
 def _calm_the_collector() -> None:

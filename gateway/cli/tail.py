@@ -8,7 +8,7 @@ import click
 from gateway import envelope as wire
 from gateway.cli import Exit, fail
 from gateway.cli.config import config_option, queue_url, read
-from gateway.queue.connection import QueueUnavailable, connect
+from gateway.queue.connection import QueueUnavailable, connect, mask
 from gateway.queue.keys import Keys
 from gateway.queue.reader import StreamEntry
 from gateway.queue.reader import read as read_queue
@@ -35,7 +35,7 @@ def command(tier: str | None, channel: str | None, follow: bool, as_json: bool, 
         asyncio.run(_tail(settings, url, tiers, channel, follow, as_json, most))
     except QueueUnavailable as error:
         fail(
-            f"no answer from the queue at {_safe(url)} ({error}): is the gateway running?",
+            f"no answer from the queue at {mask(url)} ({error}): is the gateway running?",
             Exit.DEPENDENCY,
         )
 
@@ -67,9 +67,3 @@ def _line(entry: StreamEntry, rank: int) -> str:
     tier = click.style(f"{data.tier.value:<9}", fg=_COLOURS.get(rank, "white"))
     when = f"{data.received_at:%Y-%m-%d %H:%M:%S}"
     return f"{when} {tier} {data.channel:<12} {data.reference}  {data.requester.proof.value:<9} {who[:24]}: {what}"
-
-
-def _safe(url: str) -> str:
-    """The URL without a password."""
-    scheme, _, rest = url.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}"

@@ -68,7 +68,7 @@ def load(path: Path, *, tiers: Collection[str], as_of: datetime) -> FileDirector
     if faults:
         raise DirectoryError(faults)
     rows: list[tuple[Address, Customer]] = []
-    for row in reader:
+    for row in _read(reader, path):
         where = f"{path}:{reader.line_num}"
         if "" in row:
             faults.append(f"{where}: more cells than the header has columns")
@@ -87,6 +87,13 @@ def load(path: Path, *, tiers: Collection[str], as_of: datetime) -> FileDirector
     if faults:
         raise DirectoryError(faults)
     return FileDirectory(rows, source="file", as_of=as_of)
+
+
+def _read(reader: "csv.DictReader[str]", path: Path) -> Iterable[dict[str, str]]:
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise DirectoryError([f"{path}:{reader.line_num}: cannot be read as CSV: {error}"]) from error
 
 
 def _header_faults(path: Path, header: Sequence[str]) -> list[str]:

@@ -23,3 +23,18 @@ def connect(url: str, *, timeout: float = 1.0) -> Redis:
         client_name="omnichannel-gateway",
         protocol=2,  # one shape of answers on every server, 6.2 included
     )
+
+
+def check_url(url: str) -> None:
+    """Raise ValueError, without quoting it, for a URL whose parts or options the client does not know."""
+    if url != "embedded":
+        try:
+            connect(url).connection_pool.make_connection()  # type: ignore[no-untyped-call]
+        except (TypeError, ValueError):
+            raise ValueError("a part or an option of the URL is not known") from None
+
+
+def mask(url: str) -> str:
+    """The URL without user, password and options: fit for a screen or a log."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.partition('?')[0].rpartition('@')[2]}"

@@ -3,15 +3,18 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from enum import Enum
 from hashlib import sha1
 from pathlib import Path
-from time import perf_counter, time
+from time import perf_counter
 from typing import Any, cast
 
 import msgspec
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from gateway.queue.connection import QueueUnavailable
 from gateway.queue.keys import DEAD, Keys
@@ -43,10 +46,29 @@ class Published(Enum):
 _ANSWERS = {published.value: published for published in Published}
 
 
+_Waiting = tuple[Entry, asyncio.Future[Published]]
+_Batch = list[_Waiting]
+_LOST = (RedisConnectionError, RedisTimeoutError, OSError)
+_NOBODY = (
+    "OOM",
+    "READONLY",
+    "LOADING",
+    "MISCONF",
+    "MASTERDOWN",
+    "CLUSTERDOWN",
+    "NOREPLICAS",
+    "NOAUTH",
+    "NOPERM",
+    "BUSY",
+)
+"""Errors of a server that takes nothing from anybody; inside a script Redis 6.2 says them somewhere in the text."""
+
+
 class Publisher:
     """Publishes entries of one partition, in order of arrival, one script call at a time.
 
-    `max_bytes` bounds a batch, `max_waiting` the waiting room: over that an entry is refused at once.
+    `max_bytes` bounds a batch; `max_waiting` and `max_waiting_bytes` the waiting room: over that an entry is
+    refused at once. Two time-outs of the client bound how long anybody waits for a server that does not answer.
     """
 
     def __init__(
@@ -58,6 +80,7 @@ class Publisher:
         max_batch: int = 256,
         max_bytes: int = 4 * 2**20,
         max_waiting: int = 20_000,
+        max_waiting_bytes: int = 128 * 2**20,
         on_batch: Callable[[int, float], None] = lambda size, seconds: None,
         on_link: Callable[[bool, str], None] = lambda up, why: None,
     ) -> None:
@@ -66,27 +89,32 @@ class Publisher:
         self._number = {stream: n for n, stream in enumerate(streams, 1)}
         self._keys = (keys.seen, keys.stats, *(keys.stream(stream) for stream in streams))
         self._max_batch, self._max_bytes, self._max_waiting = max_batch, max_bytes, max_waiting
+        self._max_waiting_bytes, self._waiting_bytes = max_waiting_bytes, 0
         self._on_batch, self._on_link = on_batch, on_link
-        self._waiting: deque[tuple[Entry, asyncio.Future[Published]]] = deque()
+        self._waiting: deque[_Waiting] = deque()
         self._committing: asyncio.Task[None] | None = None
         self._up = True
 
     async def publish(self, entry: Entry) -> Published:
         """Return once the entry is durably on its stream, or was before. Raises QueueUnavailable."""
-        if len(self._waiting) >= self._max_waiting:
+        if len(self._waiting) >= self._max_waiting or self._waiting_bytes > self._max_waiting_bytes:
             raise QueueUnavailable("the waiting room is full")
         answer: asyncio.Future[Published] = asyncio.get_running_loop().create_future()
         self._waiting.append((entry, answer))
+        self._waiting_bytes += entry.size
         if self._committing is None:
             self._committing = asyncio.create_task(self._commit_all(), name="publisher")
         return await answer
 
-    async def ping(self) -> bool:
-        """Whether Redis answers now."""
+    async def probe(self) -> bool:
+        """Whether Redis takes a write now; PING would say yes while it is full or read-only."""
         try:
-            return bool(await self._redis.ping())
-        except (RedisError, OSError):
-            return False
+            await self._redis.hincrby(self._keys[1], "probes", 1)
+        except (RedisError, OSError) as error:
+            await self._failed(error)
+        else:
+            self._link(True, "")
+        return self._up
 
     async def close(self) -> None:
         """Wait for what is in hand."""
@@ -100,24 +128,27 @@ class Publisher:
         finally:
             self._committing = None
 
-    def _next_batch(self) -> list[tuple[Entry, asyncio.Future[Published]]]:
+    def _next_batch(self) -> _Batch:
         batch = [self._waiting.popleft()]
         size = batch[0][0].size
         while self._waiting and len(batch) < self._max_batch:
-            size += self._waiting[0][0].size
-            if size > self._max_bytes:
+            if size + self._waiting[0][0].size > self._max_bytes:
                 break
+            size += self._waiting[0][0].size
             batch.append(self._waiting.popleft())
+        self._waiting_bytes -= size
         return batch
 
-    async def _commit(self, batch: list[tuple[Entry, asyncio.Future[Published]]]) -> None:
+    async def _commit(self, batch: _Batch) -> None:
         began = perf_counter()
         try:
-            answers = await self._call([entry for entry, _ in batch])
-            results: list[Published | QueueUnavailable] = [_ANSWERS[answer] for answer in answers]
+            results = await self._results([entry for entry, _ in batch])
         except Exception as error:  # whatever it is, every waiter must hear of it or they wait for ever
-            self._link(False, type(error).__name__)
-            results = [QueueUnavailable(type(error).__name__) for _ in batch]
+            await self._failed(error)
+            away = QueueUnavailable(type(error).__name__)
+            # Those who wait would each wait out another time-out.
+            batch, self._waiting, self._waiting_bytes = [*batch, *self._waiting], deque(), 0
+            results = [away] * len(batch)
         else:
             self._link(True, "")
             self._on_batch(len(batch), perf_counter() - began)
@@ -129,19 +160,44 @@ class Publisher:
             else:
                 answer.set_exception(result)
 
+    async def _results(self, entries: Sequence[Entry]) -> list[Published | QueueUnavailable]:
+        """Each entry's own result. Raises what says that the whole server is away."""
+        try:
+            return [_ANSWERS[answer] for answer in await self._call(entries)]
+        except _LOST:
+            # The answer may have been lost after the write: nobody must hear "send it again" of what was kept.
+            # What is a duplicate now was, as far as anybody can tell, written by that first call.
+            again = [_ANSWERS[answer] for answer in await self._call(entries)]
+            return [Published.NEW if one is Published.DUPLICATE else one for one in again]
+        except ResponseError as error:
+            if len(entries) == 1 or any(word in str(error) for word in _NOBODY):
+                raise
+        # One entry's stream is at fault, not the server: the others must not suffer.
+        results: list[Published | QueueUnavailable] = []
+        for entry in entries:
+            try:
+                results.append(_ANSWERS[(await self._call([entry]))[0]])
+            except ResponseError as error:
+                results.append(QueueUnavailable(type(error).__name__))
+        return results
+
     async def _call(self, entries: Sequence[Entry]) -> list[int]:
-        now = int(time() * 1000)
         # One packed argument: the client's own encoding of a dozen arguments per entry costs more than all the rest.
-        packed = _pack([self._packable(entry, now) for entry in entries])
-        command: tuple[Any, ...] = (len(self._keys), *self._keys, now, packed)
+        command: tuple[Any, ...] = (len(self._keys), *self._keys, _pack([self._packable(entry) for entry in entries]))
         try:
             return cast("list[int]", await self._redis.evalsha(_SHA, *command))
         except NoScriptError:
             return cast("list[int]", await self._redis.eval(_SCRIPT, *command))
 
-    def _packable(self, entry: Entry, now: int) -> tuple[object, ...]:
+    async def _failed(self, error: Exception) -> None:
+        self._link(False, type(error).__name__)
+        # After a failover the old address may answer READONLY for ever: look the name up again.
+        with suppress(RedisError, OSError):
+            await self._redis.connection_pool.disconnect()
+
+    def _packable(self, entry: Entry) -> tuple[object, ...]:
         fields = [_str(field) if type(field) is bytes else field for field in entry.fields]
-        return self._number[entry.stream], _str(entry.mark), now + entry.keep_ms, _str(entry.fingerprint), fields
+        return self._number[entry.stream], _str(entry.mark), entry.keep_ms, _str(entry.fingerprint), fields
 
     def _link(self, up: bool, why: str) -> None:
         if up is not self._up:

@@ -106,8 +106,6 @@ class Http(Section):
     """0 takes a free one."""
     public_url: WebUrl = Field(default="", validate_default=True)
     """The same door as the world sees it, for links and signatures; empty is http://host:port."""
-    max_body: Annotated[Size, Field(ge=1024)] = 2**20
-    """Largest request body without files."""
     max_header: Annotated[Size, Field(ge=1024)] = 16 * 2**10
     """Largest header line."""
 
@@ -188,7 +186,9 @@ class Tiers(Section):
         order, default = info.data.get("order"), info.data.get("default")
         if not order or default is None:
             return given
-        for name in given:
+        for name, proof in given.items():
+            if proof is Proof.SUSPECT:
+                raise Below("cannot be suspect: that is evidence against the sender", name)
             if name not in order:
                 raise Below(f"is not a tier; tiers.order has {', '.join(order)}", name)
         return dict.fromkeys(order[: order.index(default)], Proof.CLAIMED) | dict(given)

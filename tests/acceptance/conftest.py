@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -50,6 +51,8 @@ class Gateway:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(self.command("run", *arguments), stdout=log, stderr=log)
         wait_for_port(self.http, self.process)
+        with urllib.request.urlopen(f"{self.url}/readyz", timeout=30):  # taken early, answered once all is ready
+            pass
 
     def stop(self, signum: signal.Signals = signal.SIGTERM) -> int:
         """Send it a signal; its exit status."""

@@ -1,8 +1,10 @@
 """From a customer's client to the stream of the customer's tier, through real processes."""
 
+import fcntl
 import json
 import signal
 import smtplib
+import socket
 import subprocess
 import time
 import urllib.error
@@ -15,6 +17,7 @@ import jsonschema  # type: ignore[import-untyped]
 import pytest
 
 from tests.acceptance.conftest import Gateway
+from tests.support import wait_for_port
 
 
 def mail(subject: str = "결제 오류", sender: str = "김민수 <minsu@acme.example>", number: int = 1) -> EmailMessage:
@@ -248,3 +251,62 @@ def test_two_gateways_may_share_the_embedded_server(gateway, new_gateway: Callab
     assert gateway.stop() == 0
     assert post(second, form())[0] == 202
     assert len(events(second, "business")) == 2
+
+
+def test_a_password_of_the_queue_is_never_on_the_screen(gateway, new_gateway: Callable[[], Gateway]):
+    other = new_gateway()
+    other.configure(more=f'queue: {{url: "redis://default:hunter2@127.0.0.1:{gateway.valkey}/0"}}\n')
+    other.start()
+    other.stop()
+    assert f"redis://127.0.0.1:{gateway.valkey}/0" in other.logged()
+    assert "hunter2" not in other.logged()
+
+
+def test_a_wrong_directory_is_a_wrong_configuration_for_check_and_run_alike(gateway, tmp_path):
+    (tmp_path / "customers.csv").write_text("customer_id,tier,email\nC-1,gold,a@b.example\n")
+    text = gateway.config.read_text().replace("config/customers.csv", str(tmp_path / "customers.csv"))
+    gateway.config.write_text(text)
+    for name in ("check", "run"):
+        done = gateway.call(name)
+        assert (done.returncode, "customers.csv:2: tier" in done.stderr) == (3, True)
+        assert "Traceback" not in done.stderr
+
+
+def test_a_stop_closes_every_door_before_it_waits_for_anybody(gateway):
+    with socket.create_connection(("127.0.0.1", gateway.http), timeout=10) as slow:
+        slow.sendall(b"POST /channels/contact HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n")
+        slow.sendall(b"Content-Type: application/json\r\n\r\n{")
+        assert post(gateway, form())[0] == 202  # so the half request has been met
+        gateway.process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline:
+            try:
+                smtplib.SMTP("127.0.0.1", gateway.smtp, timeout=5).close()
+            except (OSError, smtplib.SMTPException):
+                break
+        assert time.monotonic() < deadline
+        assert gateway.process.poll() is None
+    assert gateway.process.wait(25) == 0
+
+
+def test_not_ready_while_nothing_can_be_written(gateway):
+    with gateway.redis() as redis:
+        redis.config_set("maxmemory", 1)
+        assert post(gateway, form())[0] == 503
+        with pytest.raises(urllib.error.HTTPError, match="503"):
+            urllib.request.urlopen(f"{gateway.url}/readyz", timeout=10)
+        redis.config_set("maxmemory", 0)
+    assert post(gateway, form())[0] == 202
+    events = [json.loads(line)["event"] for line in gateway.logged().splitlines() if line.startswith("{")]
+    assert [event for event in events if event.startswith("link.")] == ["link.down", "link.up"]
+
+
+def test_ctrl_c_while_it_waits_to_start_is_obeyed(new_gateway: Callable[[], Gateway]):
+    gateway = new_gateway()
+    (gateway.folder / "valkey").mkdir()
+    with (gateway.folder / "valkey" / "users.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        process = subprocess.Popen(gateway.command("run"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_for_port(gateway.http, process)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 130

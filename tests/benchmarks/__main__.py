@@ -126,7 +126,7 @@ def smtp() -> Callable[[float, list[float]], Smtp]:
 
 def start(stack: ExitStack, folder: Path, redis: str) -> tuple[list[Contender], list[Contender]]:
     """Everybody, listening."""
-    hello, fastapi, stock, form, mail = (free_port() for _ in range(5))
+    hello, read_json, fastapi, stock, form, mail = (free_port() for _ in range(6))
     config = folder / "gateway.yaml"
     config.write_text(CONFIG.format(http=form, smtp=mail, redis=redis, folder=folder), encoding="utf-8")
     peers = "tests.benchmarks.peers"
@@ -139,6 +139,13 @@ def start(stack: ExitStack, folder: Path, redis: str) -> tuple[list[Contender], 
             HTTP_CONNECTIONS,
             stack.enter_context(server("-m", f"{peers}.hello", str(hello), port=hello)),
             http(get, b"HTTP/1.1 200"),
+        ),
+        Contender(
+            "aiohttp that reads JSON, keeps nothing",
+            read_json,
+            HTTP_CONNECTIONS,
+            stack.enter_context(server("-m", f"{peers}.read_json", str(read_json), port=read_json)),
+            http(post("/"), b"HTTP/1.1 202"),
         ),
         Contender(
             "FastAPI + redis-py, XADD only",
@@ -190,11 +197,12 @@ def report(forms: list[Contender], mails: list[Contender]) -> None:
     print(f"\n{'':<44} {'per s':>9} {'per CPU s':>12} {'p50 ms':>9} {'p99 ms':>9}")
     for contender in (*forms, *mails):
         print(contender)
-    hello, fastapi, form = forms
+    hello, read_json, fastapi, form = forms
     stock, mail = mails
-    print(f"\nper CPU second: form / hello    {ratio(form, hello)}   goal 0.45")
-    print(f"                form / FastAPI  {ratio(form, fastapi)}   goal 4")
-    print(f"                mail / aiosmtpd {ratio(mail, stock)}   durable, parsed and stored against discarded")
+    print(f"\nper CPU second: form / hello      {ratio(form, hello)}   goal 0.45")
+    print(f"                form / reads JSON {ratio(form, read_json)}")
+    print(f"                form / FastAPI    {ratio(form, fastapi)}   goal 4")
+    print(f"                mail / aiosmtpd   {ratio(mail, stock)}   durable, parsed and stored against discarded")
 
 
 def main() -> None:

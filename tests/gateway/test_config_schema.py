@@ -39,7 +39,7 @@ def test_the_schema_is_a_schema(schema):
     [
         {},
         {"http": None, "channels": None},
-        {"http": {"port": 80, "max_body": "1MiB"}},
+        {"http": {"port": 80, "max_header": "1MiB"}},
         {"http": {"port": "${PORT:-80}"}},
         {"embedded": {"fsync": "${FSYNC}"}},
         {"queue": {"dedupe_window": "7d"}},
@@ -59,7 +59,7 @@ def test_an_editor_accepts(accepts, data):
         {"htp": {}},
         {"http": {"prot": 80}},
         {"http": {"port": "eighty"}},
-        {"http": {"max_body": "12 parsecs"}},
+        {"http": {"max_header": "12 parsecs"}},
         {"embedded": {"fsync": "sometimes"}},
         {"channels": {"Front": {"type": "webhook"}}},
         {"channels": {"front": {"type": "dor"}}},

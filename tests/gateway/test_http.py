@@ -1,3 +1,6 @@
+import asyncio
+import io
+
 import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
@@ -23,7 +26,7 @@ def health():
 @pytest.fixture
 async def client(aiohttp_client, health):
     routes = [web.post("", body), web.get("/broken", broken)]
-    return await aiohttp_client(http.build({"toy": routes}, max_body=1000, health=health, metrics=Metrics()))
+    return await aiohttp_client(http.build({"toy": routes}, health=health, metrics=Metrics()))
 
 
 async def test_the_routes_of_an_inbox_are_under_its_name(client):
@@ -42,8 +45,27 @@ async def test_an_exception_is_a_fixed_500_and_its_text_goes_nowhere(client):
     assert "hunter2" not in str(logs)
 
 
-async def test_a_body_over_the_gateways_limit_is_413(client):
-    assert (await client.post("/channels/toy", data=b"x" * 2000)).status == 413
+async def test_an_adapter_that_reads_without_a_limit_has_one_all_the_same(client):
+    assert (await client.post("/channels/toy", data=io.BytesIO(b"x" * (2**20 + 1)))).status == 413
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/elsewhere", 404), ("DELETE", "/channels/toy", 405)])
+async def test_every_refusal_is_a_problem_document(client, method, path, status):
+    answer = await client.request(method, path)
+    assert (answer.status, answer.content_type) == (status, "application/problem+json")
+    assert answer.headers["Server"] == "gateway"
+    assert status != 405 or answer.headers["Allow"] == "POST"
+
+
+async def test_what_cannot_be_parsed_is_not_quoted(client):
+    reader, writer = await asyncio.open_connection(client.host, client.port)
+    writer.write(b"customer@acme.example secret\r\n\r\n")
+    answer = await asyncio.wait_for(reader.read(), 5)
+    writer.close()
+    assert answer.startswith(b"HTTP/1.")
+    assert b" 400 " in answer.splitlines()[0]
+    assert b"customer" not in answer
+    assert b"aiohttp" not in answer
 
 
 async def test_ready_is_what_every_check_says(client, health):

@@ -7,7 +7,7 @@ import pytest
 from redis.asyncio import Redis
 
 from gateway.identity import digest16
-from gateway.queue.connection import QueueUnavailable, connect
+from gateway.queue.connection import QueueUnavailable, check_url, connect, mask
 from gateway.queue.embedded import EmbeddedOptions, embedded
 from gateway.queue.keys import Keys
 from gateway.queue.publisher import Entry, Published, Publisher
@@ -172,9 +172,80 @@ async def test_a_failing_batch_leaves_the_next_ones_unharmed(publisher, redis):
     assert await publisher.publish(entry("2")) is Published.NEW
 
 
-async def test_ping_tells_without_raising(client, publisher):
-    assert await publisher.ping()
-    assert not await Publisher(connect(f"redis://127.0.0.1:{free_port()}"), KEYS, TIERS).ping()
+async def test_a_probe_is_a_write_and_tells_without_raising(client, publisher, redis):
+    assert await publisher.probe()
+    await redis.config_set("maxmemory", 1)
+    try:
+        assert not await publisher.probe()
+    finally:
+        await redis.config_set("maxmemory", 0)
+    assert await publisher.probe()
+    assert not await Publisher(connect(f"redis://127.0.0.1:{free_port()}"), KEYS, TIERS).probe()
+
+
+async def test_an_answer_lost_after_the_write_is_asked_for_again(valkey_url, redis):
+    lost: list[bytes] = []
+
+    async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, lose: bool) -> None:
+        while data := await reader.read(65536):
+            if lose and b":1\r\n" in data and not lost:  # the script's reply
+                lost.append(data)
+                break
+            writer.write(data)
+        writer.close()
+
+    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        to_server = await asyncio.open_connection("127.0.0.1", int(valkey_url.rpartition(":")[2]))
+        await asyncio.gather(pipe(reader, to_server[1], lose=False), pipe(to_server[0], writer, lose=True))
+
+    async with await asyncio.start_server(proxy, "127.0.0.1", 0) as server:
+        client = connect(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        publisher = Publisher(client, KEYS, TIERS)
+        answers = await asyncio.gather(*(publisher.publish(entry(str(n))) for n in range(3)))
+        await client.aclose()
+    assert lost
+    assert answers == [Published.NEW] * 3
+    assert await redis.xlen("{tickets}:free") == 3
+
+
+async def test_one_bad_stream_does_not_harm_the_others_of_its_batch(publisher, redis):
+    await redis.set("{tickets}:premium", "not a stream")
+    entries = [entry(str(n), tier=TIERS[n % 3]) for n in range(30)]
+    answers = await asyncio.gather(*(publisher.publish(one) for one in entries), return_exceptions=True)
+    assert [isinstance(answer, QueueUnavailable) for answer in answers] == [n % 3 == 0 for n in range(30)]
+    assert (await redis.xlen("{tickets}:business"), await redis.xlen("{tickets}:free")) == (10, 10)
+
+
+async def test_when_the_link_is_down_nobody_waits_out_a_time_out_of_his_own():
+    async def black_hole(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(black_hole, "127.0.0.1", 0)
+    client = connect(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}", timeout=0.1)
+    publisher = Publisher(client, KEYS, TIERS, max_batch=2)
+    calls = asyncio.gather(*(publisher.publish(entry(str(n))) for n in range(40)), return_exceptions=True)
+    answers = await asyncio.wait_for(calls, 5)
+    assert all(isinstance(answer, QueueUnavailable) for answer in answers)
+    await client.aclose()
+    server.close()
+
+
+async def test_the_waiting_room_is_bounded_in_bytes_too(client, redis):
+    publisher = Publisher(client, KEYS, TIERS, max_waiting_bytes=100)
+    answers = await asyncio.gather(
+        *(publisher.publish(entry(str(n), size=60)) for n in range(5)), return_exceptions=True
+    )
+    assert sum(isinstance(answer, QueueUnavailable) for answer in answers) == 3
+
+
+async def test_a_duplicate_needs_no_memory(publisher, redis):
+    await publisher.publish(entry("1"))
+    await redis.config_set("maxmemory", 1)
+    try:
+        assert await publisher.publish(entry("1")) is Published.DUPLICATE
+    finally:
+        await redis.config_set("maxmemory", 0)
 
 
 def test_every_key_of_a_partition_shares_a_slot():
@@ -187,3 +258,16 @@ def test_the_client_never_sends_twice_on_its_own():
     retry = client.get_retry()
     assert retry is not None
     assert retry.get_retries() == 0
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://127.0.0.1:1/0?timeuot=5", "redis://127.0.0.1:port", "redis://127.0.0.1/x?db=y"]
+)
+def test_a_url_the_client_does_not_know_is_refused_without_quoting_it(url):
+    with pytest.raises(ValueError, match="not known") as caught:
+        check_url(url)
+    assert "127.0.0.1" not in str(caught.value)
+
+
+def test_a_url_is_shown_without_its_password():
+    assert mask("rediss://me:secret@host:1/0?password=secret") == "rediss://host:1/0"

@@ -82,12 +82,12 @@ def test_a_section_whose_lines_are_commented_out_is_absent(settings):
 
 def test_what_the_environment_brings_is_converted(settings):
     text = """
-        http: {port: "${PORT}", max_body: "${BODY}"}
+        http: {port: "${PORT}", max_header: "${BODY}"}
         queue: {dedupe_window: "${WINDOW}"}
         channels: {front: {type: door, enabled: "${ON}"}}
     """
     found = settings(text, PORT="9000", BODY="2MiB", WINDOW="90s", ON="no")
-    assert (found.http.port, found.http.max_body) == (9000, 2 * 2**20)
+    assert (found.http.port, found.http.max_header) == (9000, 2 * 2**20)
     assert found.queue.dedupe_window == timedelta(seconds=90)
     assert found.channels["front"].enabled is False
 
@@ -122,7 +122,7 @@ def test_every_error_of_a_file_at_once_in_the_order_of_its_lines(errors):
           host: 127
           port: ${PORT}
           prot: 1
-          max_body: 12 parsecs
+          max_header: 12 parsecs
         queu: {}
         queue: {url: "redis5://h", partitions: 0}
         embedded: {fsync: sometimes, dir: 3}
@@ -143,7 +143,7 @@ def test_every_error_of_a_file_at_once_in_the_order_of_its_lines(errors):
         "2:9: http.host: must be text: put the number (a leading 0 would be lost) in quotes",
         "3:9: http.port: must be at most 65535",
         "4:3: http.prot: unknown key; did you mean 'port'?",
-        "5:13: http.max_body: must be a size such as 65536, 256mb, 1GB or 1MiB",
+        "5:15: http.max_header: must be a size such as 65536, 256mb, 1GB or 1MiB",
         "6:1: queu: unknown key; did you mean 'queue'?",
         "7:14: queue.url: must be embedded, or a URL that begins with redis://, rediss://, unix://, "
         "redis+cluster://, redis+sentinel://",
@@ -172,7 +172,7 @@ def test_every_error_of_a_file_at_once_in_the_order_of_its_lines(errors):
     [
         ("http: {port: 80.5}", "1:14: http.port: must be a whole number"),
         ("http: {port: true}", "1:14: http.port: must be a whole number"),
-        ("http: {zzz: 1}", "known here: host, max_body, max_header, port, public_url"),
+        ("http: {zzz: 1}", "known here: host, max_header, port, public_url"),
         ("http: {public_url: example.com}", "must be a URL such as https://support.example.com"),
         ("http: {public_url: 'http://h:port'}", "must be a URL such as"),
         ("queue: {dedupe_window: 0s}", "queue.dedupe_window: must be more than"),
