@@ -2,8 +2,8 @@
 
 import asyncio
 import errno
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from aiohttp.web import RouteDef
@@ -16,8 +16,8 @@ from channels.email.smtp import SmtpSession
 from channels.in_hand import InHand
 from normalizers.email import MailPayload
 
-DRAIN_TIMEOUT: Final = 20.0
-"""Seconds for what is in hand when the inbox closes."""
+DRAIN_TIMEOUT: Final = 10.0
+"""Seconds from the closing of the inbox until whoever is still under way is cut."""
 BACKLOG: Final = 512
 
 
@@ -45,10 +45,8 @@ class EmailAdapter:
         try:
             yield
         finally:
-            desk.closing = True
-            server.close()
-            await self._drain(desk)
-            await server.wait_closed()
+            _stop_taking(desk, server)
+            await self._drain(desk, server)
 
     def desk(self) -> Desk:
         """What the sessions of this inbox are served from; in the running event loop."""
@@ -68,26 +66,43 @@ class EmailAdapter:
             why = _WHY_NOT.get(error.errno or 0, "cannot be listened on")
             raise OSError(f"{self._settings.listen} {why}") from error
 
-    async def _drain(self, desk: Desk) -> None:
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + DRAIN_TIMEOUT
-        for session in tuple(desk.sessions):
-            session.dismiss()
-        if desk.sessions:
-            await asyncio.wait([session.task for session in desk.sessions], timeout=DRAIN_TIMEOUT)
-        await self._in_hand.drain(max(deadline - loop.time(), 0))
-        if late := tuple(desk.sessions):
+    async def _drain(self, desk: Desk, server: asyncio.Server) -> None:
+        """What is under way may finish; then, or when this is cancelled, nobody stays connected."""
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(DRAIN_TIMEOUT):
+                    if desk.sessions:
+                        await asyncio.wait([session.task for session in desk.sessions])
+                    await self._in_hand.drain(DRAIN_TIMEOUT)
+                    await server.wait_closed()
+        finally:
+            late = tuple(desk.sessions)
             for session in late:
                 session.abort()
+        if late:
             await asyncio.wait([session.task for session in late])
 
-    async def _deliver(self, mail: MailPayload) -> bytes:
+    async def _deliver(self, mail: MailPayload, done: Callable[[], None]) -> bytes:
         try:
             async with asyncio.timeout(self._accept_timeout):
-                receipt = await self._in_hand.run(self._host.intake(mail))
+                receipt = await self._in_hand.run(self._take_in(mail, done))
         except TimeoutError:
             return replies.TRY_LATER
         return _reply(receipt)
+
+    async def _take_in(self, mail: MailPayload, done: Callable[[], None]) -> Receipt:
+        try:
+            return await self._host.intake(mail)
+        finally:
+            done()
+
+
+def _stop_taking(desk: Desk, server: asyncio.Server) -> None:
+    """Nobody new comes in, and whoever is between two commands is told at once."""
+    desk.closing = True
+    server.close()
+    for session in tuple(desk.sessions):
+        session.dismiss()
 
 
 def _reply(receipt: Receipt) -> bytes:

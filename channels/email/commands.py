@@ -93,7 +93,7 @@ class SmtpCommands(SmtpConnection):
         if recipient not in recipients:
             if len(recipients) >= self._settings.max_recipients:
                 if not self.envelope.overfull:
-                    self._desk.refused(Refusal.OVERSIZED, "too many recipients")
+                    self._desk.refused(Refusal.TOO_MANY, "too many recipients")
                 self.envelope.overfull = True
                 return replies.TOO_MANY_RECIPIENTS
             recipients.append(recipient)

@@ -54,7 +54,7 @@ class SmtpConnection(SMTP):
         if self._desk.closing:
             wire.write(replies.SHUTTING_DOWN + b"\r\n")
         elif not self._desk.admission.enter(peer):
-            self._desk.refused(Refusal.OVERSIZED, "too many connections")
+            self._desk.refused(Refusal.TOO_MANY, "too many connections")
             wire.write(replies.TOO_MANY_CONNECTIONS + b"\r\n")
         else:
             self._wire, self._peer = wire, peer
@@ -139,14 +139,17 @@ class SmtpConnection(SMTP):
 
     async def _more(self) -> bytes:
         """What came in, at least a byte; raises `SessionEnded` at the end of the input."""
-        self._reset_timeout()
         chunk = await self._reader.read(4 * BUFFER)
         if not chunk:
             raise SessionEnded
         return chunk
 
     async def _line(self) -> bytes | None:
-        """The next command line without its end; None for one too long, which is skipped."""
+        """The next command line without its end; None for one too long, which is skipped.
+
+        All of it must come within the idle timeout: a byte now and then is no sign of life.
+        """
+        self._reset_timeout()
         fits = True
         while (end := self._input.find(b"\n")) < 0:
             if len(self._input) > MAX_LINE:

@@ -1,7 +1,14 @@
 """The bytes between DATA and the lone dot: finds their end, and makes the message of them. No I/O."""
 
+from collections.abc import Iterator
+from typing import Final
+
+PIECE: Final = 256 * 1024
+"""Bytes worked on at once: bytes.replace() and its like keep every other thread waiting until they end."""
+
 _CRLF = b"\r\n"
 _END = b"\r\n.\r\n"
+_CR = 0x0D
 _CR_TO_LF = bytes.maketrans(b"\r", b"\n")
 
 
@@ -59,15 +66,29 @@ class DataReader:
         """The message, dots unstuffed, every line ended by CRLF; None if it is too big. Once, at the end."""
         if not self._keeping:
             return None
-        with memoryview(self._kept) as kept:
-            content = bytes(kept[len(_CRLF) : self._end + len(_CRLF)])
+        pieces: list[bytes] = []
+        size = 0
+        for piece in self._pieces():
+            size += len(piece)
+            if size > self._limit:
+                return None
+            pieces.append(piece)
         self._kept = bytearray()
-        if content.startswith(b"."):
-            content = content[1:]
-        content = content.replace(b"\r\n.", _CRLF)
-        if bare := bare_line_ends(content):
-            return normalized(content) if len(content) + bare <= self._limit else None
-        return content
+        return b"".join(pieces)
+
+    def _pieces(self) -> Iterator[bytes]:
+        kept, at, end = self._kept, len(_CRLF), self._end + len(_CRLF)
+        while at < end:
+            cut = min(at + PIECE, end)
+            # Not within CRLF or CRCRLF, which are one line end.
+            while cut < end and kept[cut - 1] == _CR and kept.startswith((b"\n", _CRLF), cut):
+                cut += 1
+            piece = bytes(memoryview(kept)[at:cut])
+            if piece.startswith(b".") and kept.startswith(_CRLF, at - len(_CRLF)):
+                piece = piece[1:]
+            piece = piece.replace(b"\r\n.", _CRLF)
+            yield normalized(piece) if bare_line_ends(piece) else piece
+            at = cut
 
 
 def bare_line_ends(content: bytes) -> int:

@@ -27,8 +27,11 @@ class Desk:
 
     inbox: str
     settings: EmailSettings
-    deliver: Callable[[MailPayload], Awaitable[bytes]]
-    """Hands a message on and says the reply; never raises, and finishes though its caller is cancelled."""
+    deliver: Callable[[MailPayload, Callable[[], None]], Awaitable[bytes]]
+    """Hands a message on and says the reply; finishes though its caller is cancelled.
+
+    Calls the second argument when the message is in hand no longer, which may be long after the reply.
+    """
     refused: Callable[[Refusal, str], None]
     closing: bool = False
     sessions: "set[SmtpConnection]" = field(default_factory=set)

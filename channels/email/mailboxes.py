@@ -1,7 +1,10 @@
 """Which recipients are ours."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from enum import Enum
+
+POSTMASTER = "postmaster"
+"""A mailbox every mail server has, with or without a domain (RFC 5321 section 4.5.1)."""
 
 
 class NotOurs(Enum):
@@ -12,9 +15,10 @@ class NotOurs(Enum):
 
 
 class Mailboxes:
-    """The addresses an inbox answers to; any case, and with any `+tag` behind the local part."""
+    """The addresses an inbox answers to, any case, and with any `+tag` behind the local part; and its postmaster."""
 
-    def __init__(self, addresses: Iterable[str]) -> None:
+    def __init__(self, addresses: Sequence[str]) -> None:
+        self._home = addresses[0].rpartition("@")[2]
         self._local_parts: dict[str, set[str]] = {}
         for address in addresses:
             local, _, domain = address.rpartition("@")
@@ -22,12 +26,14 @@ class Mailboxes:
 
     def find(self, address: str) -> str | NotOurs:
         """The address as ours is spelled; a tag keeps its own spelling, for it may be a token."""
+        if address.lower() == POSTMASTER:
+            address = f"{POSTMASTER}@{self._home}"
         local, _, domain = address.rpartition("@")
         domain = _ascii(domain)
         ours = self._local_parts.get(domain)
         if ours is None:
             return NotOurs.DOMAIN
-        if local.lower() in ours:
+        if local.lower() in (*ours, POSTMASTER):
             return f"{local.lower()}@{domain}"
         base, plus, tag = local.partition("+")
         if plus and base.lower() in ours:

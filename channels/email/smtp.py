@@ -4,7 +4,10 @@ Stock aiosmtpd answers an exception with a permanent error that quotes it, refus
 cuts a sender who is still sending. Here every reply is one of `replies`, and nothing of ours is permanent.
 """
 
+import asyncio
 import traceback
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +26,8 @@ MAX_ERRORS: Final = 20
 """Errors between two messages, as Postfix's smtpd_hard_error_limit."""
 FAR_TOO_BIG: Final = 2
 """Times the limit that is read, and forgotten, before a sender is cut off."""
+LARGE: Final = 1_000_000
+"""Bytes of a message from which on a thread puts it together: 35 MB take longer than the others may wait."""
 
 log = structlog.get_logger()
 
@@ -62,8 +67,10 @@ class SmtpSession(SmtpCommands):
         if reply.startswith(b"5"):
             self._errors += 1
         if self._errors >= MAX_ERRORS:
+            self._desk.refused(Refusal.TOO_MANY, "too many errors")
             raise SessionEnded(replies.TOO_MANY_ERRORS)
         if self._commands > self._desk.max_commands:
+            self._desk.refused(Refusal.TOO_MANY, "too many commands")
             raise SessionEnded(replies.TOO_MANY_COMMANDS)
         await self.push(reply)
 
@@ -103,10 +110,12 @@ class SmtpSession(SmtpCommands):
         await self.push(replies.GO_AHEAD)
         try:
             body = DataReader(self._settings.max_size)
-            if await self._receive(body):
-                return await self._hand_over(body)
-            return replies.TRY_LATER
+            if not await self._receive(body):
+                return replies.TRY_LATER
+            self._suspend_timeout()
+            return await self._hand_over(body)
         finally:
+            self._reset_timeout()
             self._room_for(0)
             self._set_rset_state()
 
@@ -125,28 +134,34 @@ class SmtpSession(SmtpCommands):
             elapsed = self.loop.time() - began
             if elapsed > idle and body.received < elapsed * self._settings.minimum_rate:
                 raise SessionEnded(replies.TIMED_OUT)
+            self._reset_timeout()
             chunk = await self._more()
         self._input += rest
         return room and self._room_for(body.size)
 
     async def _hand_over(self, body: DataReader) -> bytes:
-        content = body.message()
+        content = await asyncio.to_thread(body.message) if body.size > LARGE else body.message()
         if content is None:
             self._desk.refused(Refusal.OVERSIZED, "message too big")
             return replies.TOO_BIG
         if is_loop(content):
-            self._desk.refused(Refusal.UNSUPPORTED, "mail loop")
+            self._desk.refused(Refusal.LOOP, "mail loop")
             return replies.LOOP
-        self._suspend_timeout()
+        if not self._room_for(len(content)):  # mended line ends take more than was sent
+            return replies.TRY_LATER
         mail = MailPayload(
             content=content,
             mail_from=self.envelope.mail_from or "",
             recipients=tuple(self.envelope.rcpt_tos),
         )
-        reply = await self._desk.deliver(mail)
-        self._reset_timeout()
+        reply = await self._desk.deliver(mail, self._leave_room())
         self._commands = self._errors = 0
         return reply
+
+    def _leave_room(self) -> Callable[[], None]:
+        """What this session holds is now to be released by calling the result, once."""
+        held, self._held = self._held, 0
+        return partial(self._desk.admission.release, held)
 
     def _room_for(self, size: int) -> bool:
         """Whether this session may hold so many bytes, all told."""

@@ -6,6 +6,8 @@ answer here is a stranger served as a customer.
 
 import re
 import unicodedata
+from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import msgspec
 
@@ -17,6 +19,9 @@ _LONGEST_NAME = 200
 _LONGEST_ADDRESS = 320
 _LONGEST_SEARCHED = 4096
 _MOST_MAILBOXES = 1000
+_MOST_TOKENS = 10 * _MOST_MAILBOXES
+
+_CUT = ("from_cut", "From goes on beyond what is read of it")
 
 _TOKEN = re.compile(
     r"""(?P<quoted>"[^"\\]*(?:\\.[^"\\]*)*"?)
@@ -41,7 +46,7 @@ class Mailbox(msgspec.Struct, frozen=True):
     address: str | None
     """Lower case; None where what stands there is no address."""
     poses: bool = False
-    """Whether the name shows an address that is not this mailbox's."""
+    """Whether the name shows an address that is not this mailbox's, or may do so further on than was read."""
 
 
 class _Item:
@@ -57,24 +62,28 @@ class _Item:
         comment = "".join(self.comment)
         if self.angles:
             first, *others = (_address(angle) for angle in self.angles)
-            return [_mailbox(phrase or comment, first, notes), *(Mailbox("", other) for other in others)]
+            return [*_named(phrase or comment, [first], notes), *(Mailbox("", other) for other in others)]
         if address := _address(phrase):
-            return [_mailbox(comment, address, notes)]
+            return _named(comment, [address], notes)
         words = phrase.split()
-        found = [address for word in words if "@" in word and (address := _address(word))]
-        name = " ".join(word for word in words if "@" not in word) if found else phrase
-        boxes = [_mailbox(name or comment, address, notes) for address in found]
-        return boxes or ([_mailbox(phrase or comment, None, notes)] if phrase or comment else [])
+        addresses = (address for word in words if "@" in word and (address := _address(word)))
+        if found := list(islice(addresses, _MOST_MAILBOXES)):
+            return _named(" ".join(word for word in words if "@" not in word) or comment, found, notes)
+        return _named(phrase or comment, [None], notes) if phrase or comment else []
 
 
 def read_mailboxes(line: str, notes: Notes) -> list[Mailbox]:
     """The mailboxes of one unfolded header in order, at most 1,000; one without an address only if it is alone."""
     boxes: list[Mailbox] = []
-    for item in _items(line):
-        boxes += item.mailboxes(notes)
-        if len(boxes) >= _MOST_MAILBOXES:
+    for number, item in enumerate(_items(line, notes)):
+        if max(number, len(boxes)) >= _MOST_MAILBOXES:
+            notes.add(*_CUT)
             break
+        boxes += item.mailboxes(notes)
+    del boxes[_MOST_MAILBOXES:]
     poses = any(box.poses for box in boxes if box.address is None)
+    if "from_cut" in notes and len([box for box in boxes if box.address]) == 1:
+        poses = True  # who else is named was not read
     usable: list[Mailbox] = []
     loose = ""
     for box in boxes:
@@ -86,12 +95,15 @@ def read_mailboxes(line: str, notes: Notes) -> list[Mailbox]:
     return usable or boxes[:1]
 
 
-def _items(line: str) -> list[_Item]:
-    items = [_Item()]
+def _items(line: str, notes: Notes) -> Iterator[_Item]:
+    item = _Item()
     angle: list[str] | None = None
     depth = 0
-    for token in _TOKEN.finditer(line):
-        text, item = token[0], items[-1]
+    for number, token in enumerate(_TOKEN.finditer(line)):
+        if number == _MOST_TOKENS:
+            notes.add(*_CUT)
+            break
+        text = token[0]
         special = text if token.lastgroup == "special" else ""
         if depth or special == "(":
             depth += (special == "(") - (special == ")")
@@ -106,12 +118,13 @@ def _items(line: str) -> list[_Item]:
         elif special == ":":
             item.phrase.clear()  # what stood before it is the name of a group
         elif special:
-            items.append(_Item())
+            yield item
+            item = _Item()
         else:
             item.phrase.append(text)
     if angle is not None:
-        items[-1].angles.append("".join(angle))
-    return items
+        item.angles.append("".join(angle))
+    yield item
 
 
 def _address(written: str) -> str | None:
@@ -126,9 +139,14 @@ def _address(written: str) -> str | None:
     return address if _DOMAIN.fullmatch(domain) and address.isprintable() else None
 
 
-def _mailbox(written: str, address: str | None, notes: Notes) -> Mailbox:
+def _named(written: str, addresses: Sequence[str | None], notes: Notes) -> list[Mailbox]:
+    """Mailboxes that share a name; it is read once, for it may be as long as the header."""
     plain = _QUOTED.sub(lambda quoted: _ESCAPED.sub(r"\1", quoted[1]), written)
     decoded = decode_words(plain, notes)
     seen = _INVISIBLE.sub("", unicodedata.normalize("NFKC", compose(decoded[:_LONGEST_SEARCHED]))).lower()
-    poses = not set(_SHOWN_ADDRESS.findall(seen)) <= set(_SHOWN_ADDRESS.findall(address or ""))
-    return Mailbox(clean_line(decoded, _LONGEST_NAME).strip("'\" "), address, poses)
+    shown = set(_SHOWN_ADDRESS.findall(seen))
+    name = clean_line(decoded, _LONGEST_NAME).strip("'\" ")
+    return [
+        Mailbox(name, address, bool(shown) and not shown <= set(_SHOWN_ADDRESS.findall(address or "")))
+        for address in addresses
+    ]

@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from channels.email import data_reader
 from channels.email.data_reader import DataReader, normalized
 from tests.channels.email_door import stuffed
 
@@ -77,6 +78,16 @@ def test_normalized_has_no_bare_line_end_and_stays(content: bytes):
     once = normalized(content)
     assert once.count(b"\r") == once.count(b"\n") == once.count(b"\r\n")
     assert normalized(once) == once
+
+
+@given(wire, st.integers(1, 4))
+@steady
+def test_the_cut_into_pieces_does_not_matter(content: bytes, piece: int):
+    sent = content + b"\r\n.\r\n"
+    whole = read(sent)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(data_reader, "PIECE", piece)
+        assert read(sent) == whole
 
 
 @given(wire)

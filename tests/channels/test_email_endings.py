@@ -1,6 +1,7 @@
 """How sessions begin and end: who hangs up, who is cut, and what becomes of the message in hand."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -8,7 +9,9 @@ import pytest
 import uvloop
 
 from channels.email import adapter as adapter_module
+from channels.email import smtp
 from channels.email.adapter import EmailAdapter
+from channels.email.data_reader import DataReader
 from channels.email.settings import EmailSettings
 from channels.email.smtp import SmtpSession
 from channels.testing import FakeHost
@@ -149,6 +152,46 @@ async def test_shutdown_does_not_wait_for_ever(server: Listening, monkeypatch: p
     await client.begin()
     await server.close()
     assert await asyncio.wait_for(client.reader.read(), PATIENCE) == b""
+
+
+async def test_mail_in_hand_has_no_more_time_than_the_rest(server: Listening, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(adapter_module, "DRAIN_TIMEOUT", 0.02)
+    server.host.go_on.clear()
+    client = await server.client()
+    await client.begin()
+    client.send(stuffed(MAIL))
+    await asyncio.wait_for(server.host.handed_over.wait(), PATIENCE)
+    await server.close()
+    assert await asyncio.wait_for(client.reader.read(), PATIENCE) == b""
+
+
+async def test_impatient_shutdown_hangs_up_all_the_same(server: Listening):
+    client = await server.client()
+    await client.begin()
+    closing = asyncio.create_task(server.close())
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(asyncio.shield(closing), 0.02)
+    closing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    assert await asyncio.wait_for(client.reader.read(), PATIENCE) == b""
+
+
+async def test_large_mail_leaves_the_loop_free(server: Listening, monkeypatch: pytest.MonkeyPatch):
+    threads: list[bool] = []
+
+    class Watched(DataReader):
+        def message(self) -> bytes | None:
+            threads.append(threading.current_thread() is threading.main_thread())
+            return super().message()
+
+    monkeypatch.setattr(smtp, "DataReader", Watched)
+    client = await server.client()
+    large = b"a\nb\r\n" * 200_001
+    assert await client.deliver() == ACCEPTED
+    assert await client.deliver(large) == ACCEPTED
+    assert threads == [True, False]
+    assert server.contents == [MAIL, b"a\r\nb\r\n" * 200_001]
 
 
 async def test_taken_port_is_said_in_words(server: Listening):

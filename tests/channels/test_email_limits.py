@@ -28,7 +28,7 @@ async def test_hundred_recipients_are_taken_and_the_rest_put_off():
         client.send(stuffed(MAIL))
         assert await client.reply() == ACCEPTED
     assert server.host.payloads[0].recipients == tuple(addresses[:100])
-    assert server.host.refusals == [(Refusal.OVERSIZED, "too many recipients")]
+    assert server.host.refusals == [(Refusal.TOO_MANY, "too many recipients")]
 
 
 async def test_size_announced_too_big_is_refused_at_once():
@@ -71,11 +71,32 @@ async def test_no_memory_left_is_try_again_later_and_is_given_back():
         assert await client.deliver(b"x" * 8000 + b"\r\n") == ACCEPTED
 
 
+async def test_mail_in_hand_counts_until_it_is_taken_in_whatever_the_sender_was_told():
+    big = b"x" * 8000 + b"\r\n"
+    async with listening(max_memory="20kb", accept_timeout="20ms") as server:
+        server.host.go_on.clear()
+        client = await server.client()
+        for _ in range(5):
+            assert (await client.deliver(big))[:9] == "451 4.3.0"
+        assert server.contents == [big, big]
+        server.host.go_on.set()
+        assert await client.deliver(big) == ACCEPTED
+        assert await client.deliver(big) == ACCEPTED
+
+
+async def test_mail_that_grows_when_its_line_ends_are_mended_counts_as_grown():
+    async with listening(max_memory="20kb") as server:
+        client = await server.client()
+        assert (await client.deliver(b"\n" * 15_000 + b"\r\n"))[:9] == "451 4.3.0"
+        assert await client.deliver(b"\n" * 9_000 + b"\r\n") == ACCEPTED
+
+
 async def test_mail_that_goes_round_in_circles_is_refused(server: Listening):
     client = await server.client()
     assert (await client.deliver(b"Received: x\r\n" * 51 + MAIL))[:9] == "554 5.4.6"
     assert (await client.deliver(b"X-Gateway-Loop: x\r\n" + MAIL))[:9] == "554 5.4.6"
     assert await client.deliver(b"Received: x\r\n" * 50 + MAIL) == ACCEPTED
+    assert server.host.refusals == [(Refusal.LOOP, "mail loop")] * 2
 
 
 async def test_too_many_errors_end_the_session_but_not_those_between_messages(server: Listening):
@@ -87,6 +108,7 @@ async def test_too_many_errors_end_the_session_but_not_those_between_messages(se
         await client.say("FROB")
     assert await client.say("FROB") == "421 4.7.0 too many errors, goodbye"
     assert await client.reply() == ""
+    assert server.host.refusals == [(Refusal.TOO_MANY, "too many errors")]
 
 
 async def test_idle_chatter_ends_the_session():
@@ -95,6 +117,7 @@ async def test_idle_chatter_ends_the_session():
         client.send(b"NOOP\r\n" * 102)
         said = [await client.reply() for _ in range(102)]
     assert said[100:] == ["250 2.0.0 ok", "421 4.7.0 too many commands without a message, goodbye"]
+    assert server.host.refusals == [(Refusal.TOO_MANY, "too many commands")]
 
 
 async def test_connections_are_limited_and_given_back():
@@ -107,7 +130,7 @@ async def test_connections_are_limited_and_given_back():
         assert await first.reply() == ""
         third = await server.client()
         assert await third.deliver() == ACCEPTED
-    assert server.host.refusals == [(Refusal.OVERSIZED, "too many connections")]
+    assert server.host.refusals == [(Refusal.TOO_MANY, "too many connections")]
 
 
 async def test_our_own_slowness_is_not_the_client_idling():
@@ -132,6 +155,25 @@ async def test_silent_client_is_told_and_cut(begun: bool):
         assert await client.reply() == "421 4.4.2 timed out, goodbye"
         assert await client.reply() == ""
     assert server.contents == []
+
+
+async def test_command_line_that_trickles_in_is_cut():
+    async with listening(idle_timeout="100ms") as server:
+        client = await server.client()
+        cut = asyncio.create_task(client.reply())
+        while not cut.done():
+            client.send(b"N")
+            await asyncio.sleep(0.01)
+        assert await cut == "421 4.4.2 timed out, goodbye"
+
+
+async def test_every_command_line_has_its_own_time():
+    async with listening(idle_timeout="200ms") as server:
+        client = await server.client()
+        for _ in range(6):
+            client.send(b"NO")
+            await asyncio.sleep(0.05)
+            assert await client.say("OP") == "250 2.0.0 ok"
 
 
 async def test_slow_sender_outlives_the_idle_timeout():

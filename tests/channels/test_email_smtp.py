@@ -10,7 +10,7 @@ import aiosmtplib
 import pytest
 from structlog.testing import capture_logs
 
-from channels.api import Outcome, Refusal
+from channels.api import Outcome, Receipt, Reference, Refusal
 from channels.testing import FakeHost
 from normalizers.email import MailPayload
 from tests.channels.email_door import ACCEPTED, MAIL, PATIENCE, Listening, listening, stuffed
@@ -130,6 +130,20 @@ async def test_recipients_are_ours_in_any_case_with_any_tag_once():
     ]
 
 
+@pytest.mark.parametrize(
+    ("to", "recipient"),
+    [
+        ("<postmaster>", "postmaster@example.com"),
+        ("<Postmaster@example.com>", "postmaster@example.com"),
+        ('<"support"@example.com>', "support@example.com"),
+        ('<"sup\\port+t.Xy"@example.com>', "support+t.Xy@example.com"),
+    ],
+)
+async def test_odd_recipients_are_ours_too(server: Listening, to: str, recipient: str):
+    assert await (await server.client()).deliver(to=to) == ACCEPTED
+    assert server.host.payloads[0].recipients == (recipient,)
+
+
 @pytest.mark.parametrize("variant", NOT_AN_END)
 async def test_no_second_message_is_smuggled_in(server: Listening, variant: bytes):
     hidden = b"MAIL FROM:<x@y.example>\r\nRCPT TO:<support@example.com>\r\nDATA\r\nsecond\r\n.\r\n"
@@ -222,6 +236,16 @@ async def test_outcomes(server: Listening, outcome: Outcome, reply: str):
     server.host.outcome = outcome
     client = await server.client()
     assert await client.deliver() == reply
+
+
+class Burying(FakeHost):
+    async def intake(self, payload: object, /) -> Receipt:
+        return Receipt(outcome=Outcome.REJECTED, references=(Reference(id="dead-1", reference="T-2222-3333"),))
+
+
+async def test_mail_kept_as_a_dead_letter_can_be_found_by_its_id():
+    async with listening(Burying("support")) as server:
+        assert await (await server.client()).deliver() == "250 2.0.0 accepted dead-1"
 
 
 class Broken(FakeHost):

@@ -3,7 +3,10 @@
 import pytest
 
 from normalizers.email import MailPayload, heavy, normalize
-from normalizers.message import Address, Message
+from normalizers.mail import mailboxes
+from normalizers.mail.headers import decode_words
+from normalizers.message import Address, Message, Proof
+from normalizers.notes import Notes
 
 HEADERS = b"From: Minsu Kim <minsu@acme.example>\r\nMessage-ID: <1@acme.example>\r\nSubject: Login page\r\n"
 MIXED = HEADERS + b"Content-Type: multipart/mixed; boundary=B\r\n\r\n"
@@ -94,6 +97,39 @@ def test_delimiters_that_are_none_are_given_up() -> None:
     message = read(MIXED + b"--B\r\n\r\nthe words\r\n" + b"--Bx\r\n" * 1_000_000)
     assert message.text.startswith("the words")
     assert codes(message) == ["parts_cut"]
+
+
+@pytest.mark.parametrize("junk", [b"," * 60_000, b"x, " * 1_000, b":" * 60_000, b"<>" * 30_000, b"(" * 60_000])
+def test_a_from_is_not_read_for_ever(junk: bytes) -> None:
+    message = read(b"From: " + junk + b"\r\n ,<minsu@acme.example>\r\n\r\nhi")
+    assert message.requester.addresses == ()
+    assert "from_cut" in codes(message)
+
+
+@pytest.mark.parametrize("junk", [b"," * 60_000, b":" * 60_000, b"(" * 60_000])
+def test_an_author_with_much_unread_behind_him_is_suspect(junk: bytes) -> None:
+    message = read(b"From: <minsu@acme.example>" + junk + b"\r\n ,<vip@bank.example>\r\n\r\nhi")
+    assert [address.value for address in message.requester.addresses] == ["minsu@acme.example"]
+    assert message.proof is Proof.SUSPECT
+
+
+def test_a_from_of_many_bare_addresses_is_cut_too() -> None:
+    message = read(b"From: " + b"minsu@acme.example " * 3_000 + b"\r\n\r\nhi")
+    assert message.evidence == ("from_mailboxes=1000",)
+    assert codes(message) == ["from_cut"]
+
+
+def test_a_long_name_is_decoded_once_for_all_its_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded: list[str] = []
+
+    def counted(line: str, notes: Notes) -> str:
+        decoded.append(line)
+        return decode_words(line, notes)
+
+    monkeypatch.setattr(mailboxes, "decode_words", counted)
+    boxes = mailboxes.read_mailboxes("a@b.kr " * 1_000 + "=?utf-8?q?Minsu?= " * 1_000, Notes())
+    assert {box.name[:5] for box in boxes} == {"Minsu"}
+    assert (len(boxes), len(decoded)) == (1_000, 1)
 
 
 def test_only_large_mail_is_heavy() -> None:
