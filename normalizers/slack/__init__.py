@@ -1,0 +1,1 @@
+"""What Slack's events are made of."""
