@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -21,9 +22,10 @@ def names() -> list[str]:
 
 def load(name: str) -> Channel[Any, Any]:
     """Import one channel's manifest. Raises LookupError in an operator's words."""
+    installed = _installed()  # a claim on one of our names must not go unnoticed
     if name in BUILT_IN:
         return _manifest(importlib.import_module(f"channels.{room(name)}").CHANNEL, name)
-    return _manifest(_point(name).load(), name)
+    return _manifest(_point(name, installed).load(), name)
 
 
 def room(name: str) -> str:
@@ -81,15 +83,16 @@ def _installed() -> list[EntryPoint]:
 def _folder(name: str) -> Path:
     if name in BUILT_IN:
         return Path(__file__).parent / room(name)
-    spec = importlib.util.find_spec(_point(name).module)  # found, not imported
+    point = _point(name, _installed())
+    spec = importlib.util.find_spec(point.module)  # found, not imported
     if spec is None or spec.origin is None:
-        raise LookupError(f"the channel {name!r} is not where its entry point says: {_point(name).value}")
+        raise LookupError(f"the channel {name!r} is not where its entry point says: {point.value}")
     return Path(spec.origin).parent
 
 
-def _point(name: str) -> EntryPoint:
+def _point(name: str, installed: Sequence[EntryPoint]) -> EntryPoint:
     """The one entry point of that name. Raises LookupError."""
-    found = [point for point in _installed() if point.name == name]
+    found = [point for point in installed if point.name == name]
     if len(found) > 1:
         claims = ", ".join(sorted(point.value for point in found))
         raise LookupError(f"the channel {name!r} is claimed more than once: {claims}")

@@ -6,32 +6,26 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import structlog
 
 from channels import registry
-from channels.api import ChannelAdapter, ChannelSettings, Intake, Refusal
+from channels.api import ChannelSettings
 from gateway import http
 from gateway.directory import file as file_directory
 from gateway.directory.in_order import InOrder
 from gateway.directory.lookup import Directory
-from gateway.envelope import SCHEMA
-from gateway.events import InboxEvents, QueueEvents
+from gateway.events import QueueEvents
 from gateway.health import Health
+from gateway.inboxes import Inboxes
 from gateway.metrics import Metrics
 from gateway.objects import Objects, ObjectsUnavailable
-from gateway.pipeline import Pipeline
 from gateway.queue.connection import check_url, connect, mask
-from gateway.queue.dead_letters import DeadLetters
 from gateway.queue.embedded import EmbeddedError, EmbeddedOptions, embedded
 from gateway.queue.keys import Keys
 from gateway.queue.publisher import Publisher
-from gateway.sealing import Inbox
 from gateway.settings import Settings
-from gateway.settings.policies import Policy
-from gateway.tagging.sla import Promise
-from gateway.tagging.tier import TierPolicy
+from gateway.settings.policies import FileSource
 
 
 class CannotStart(Exception):
@@ -42,22 +36,12 @@ class Misconfigured(CannotStart):
     """The configuration, or a file it names, is wrong."""
 
 
+class NoSuchInbox(CannotStart):
+    """`only` names something that is not there."""
+
+
 class DependencyDown(CannotStart):
     """It is a server or a store of ours that is missing."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class InboxHost:
-    """The Host an adapter is handed."""
-
-    inbox: str
-    public_url: str
-    intake: Intake[Any]
-    events: InboxEvents
-
-    def refused(self, why: Refusal, detail: str) -> None:
-        """Log and count a sender turned away."""
-        self.events.refused(why, detail)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +50,7 @@ class Serving:
 
     url: str
     queue: str
+    queue_ready: bool
     inboxes: Sequence[tuple[str, str, str]]
 
 
@@ -75,7 +60,9 @@ async def serve(settings: Settings, *, only: Collection[str] = ()) -> AsyncItera
 
     `only` limits it to inboxes or channel types of these names. Raises CannotStart.
     """
-    directory = verify(settings)
+    directory, notes = verify(settings)
+    for note in notes:
+        structlog.get_logger().warning("directory.ambiguous", note=note)
     chosen = choose(settings.channels, only)
     metrics, health = Metrics(), Health()
     async with AsyncExitStack() as stack:
@@ -85,8 +72,10 @@ async def serve(settings: Settings, *, only: Collection[str] = ()) -> AsyncItera
             raise CannotStart(str(error)) from error
         queue_url = await stack.enter_async_context(_queue(settings))
         publisher = await stack.enter_async_context(_publisher(settings, queue_url, metrics, health))
-        building = _Building(settings, directory, publisher, metrics)
-        adapters = {name: building.adapter(name, inbox) for name, inbox in chosen.items()}
+        objects = _objects(settings)
+        health.add("objects", objects.writable)
+        inboxes = Inboxes(settings, directory=directory, publisher=publisher, objects=objects, metrics=metrics)
+        adapters = {name: inboxes.adapter(name, inbox) for name, inbox in chosen.items()}
         doors = await stack.enter_async_context(_together())
         for name, adapter in adapters.items():
             try:
@@ -99,12 +88,16 @@ async def serve(settings: Settings, *, only: Collection[str] = ()) -> AsyncItera
         yield Serving(
             url=url,
             queue=mask(queue_url),
+            queue_ready=publisher.up,
             inboxes=[(name, inbox.type, inbox.where(f"{url}/channels/{name}")) for name, inbox in chosen.items()],
         )
 
 
-def verify(settings: Settings) -> Directory:
-    """All that can be known without connecting anywhere; the directory it read. Raises Misconfigured."""
+def verify(settings: Settings) -> tuple[Directory, list[str]]:
+    """All that can be known without connecting anywhere: the directory, and what is odd about it.
+
+    Raises Misconfigured.
+    """
     # What would be silently ignored where a message's safety hangs on it is refused.
     if settings.queue.url.startswith(("redis+cluster://", "redis+sentinel://")):
         raise Misconfigured("queue.url: clusters and sentinels are accepted but not in use yet: name a single server")
@@ -146,75 +139,29 @@ def choose(channels: Mapping[str, ChannelSettings], only: Collection[str]) -> di
     unknown = set(only) - set(ready) - {inbox.type for inbox in ready.values()}
     if unknown:
         names = ", ".join(sorted({*ready, *(inbox.type for inbox in ready.values())}))
-        raise CannotStart(f"--only: no enabled inbox or channel {', '.join(sorted(unknown))}; there are: {names}")
+        raise NoSuchInbox(f"--only: no enabled inbox or channel {', '.join(sorted(unknown))}; there are: {names}")
     return {name: inbox for name, inbox in ready.items() if not only or name in only or inbox.type in only}
 
 
-def load_directory(settings: Settings) -> Directory:
-    """Every file of the directory. Raises DirectoryError."""
+def load_directory(settings: Settings) -> tuple[Directory, list[str]]:
+    """Every file of the directory, and a note on each with ambiguous addresses. Raises DirectoryError."""
     as_of = datetime.now(UTC)
-    sources: list[Directory] = [
-        file_directory.load(Path(source.path), tiers=settings.tiers.order, as_of=as_of)
-        for source in settings.directory
-        if source.type == "file"
-    ]
-    return sources[0] if len(sources) == 1 else InOrder(sources)
+    sources, notes = [], []
+    for source in settings.directory:
+        if isinstance(source, FileSource):
+            found = file_directory.load(source.path, tiers=settings.tiers.order, as_of=as_of)
+            sources.append(found)
+            if found.ambiguous:
+                count = len(found.ambiguous)
+                notes.append(f"{source.path}: addresses that name several customers, and so give no tier: {count}")
+    return (sources[0] if len(sources) == 1 else InOrder(sources)), notes
 
 
-class _Building:
-    """What every inbox shares while the adapters are made."""
-
-    def __init__(self, settings: Settings, directory: Directory, publisher: Publisher, metrics: Metrics) -> None:
-        self._settings, self._directory = settings, directory
-        self._publisher, self._metrics = publisher, metrics
-        self._keep_ms = int(settings.queue.dedupe_window.total_seconds() * 1000)
-        try:
-            self._objects = Objects.from_url(settings.objects.url)
-        except ObjectsUnavailable as error:
-            raise DependencyDown(str(error)) from error
-        self._policy = TierPolicy(
-            order=tuple(settings.tiers.order),
-            default=settings.tiers.default,
-            minimum_proof=settings.tiers.minimum_proof,
-        )
-
-        self._promises = tuple(_promise(number, policy) for number, policy in enumerate(settings.sla.policies, 1))
-
-    def adapter(self, name: str, inbox: ChannelSettings) -> ChannelAdapter:
-        channel = registry.load(inbox.type)
-        events = InboxEvents(channel.name, name, self._metrics)
-        public_url = self._settings.http.public_url
-        pipeline = Pipeline(
-            channel,
-            Inbox(
-                name=name,
-                channel=channel.name,
-                brand=inbox.brand,
-                dataschema=f"{public_url}/schemas/{SCHEMA}",
-                policy=self._policy,
-                promises=self._promises,
-            ),
-            directory=self._directory,
-            publisher=self._publisher,
-            dead_letters=DeadLetters(self._publisher, keep_ms=self._keep_ms),
-            objects=self._objects,
-            events=events,
-            keep_ms=self._keep_ms,
-            clock=lambda: datetime.now(UTC),
-        )
-        host = InboxHost(inbox=name, public_url=public_url, intake=pipeline, events=events)
-        return channel.adapter(inbox, host)
-
-
-def _promise(number: int, policy: Policy) -> Promise:
-    when = policy.when.model_dump(exclude_none=True)
-    return Promise(
-        name=policy.name or f"policy-{number}",
-        calendar=policy.calendar,
-        conditions=tuple((field, tuple(patterns)) for field, patterns in when.items()),
-        first_reply=policy.first_reply,
-        callback=policy.callback,
-    )
+def _objects(settings: Settings) -> Objects:
+    try:
+        return Objects.from_url(settings.objects.url)
+    except ObjectsUnavailable as error:
+        raise DependencyDown(f"objects.url: {error}") from error
 
 
 @asynccontextmanager

@@ -22,7 +22,7 @@ class InboxEvents:
         self._accepted.inc()
         if duplicate:
             self._duplicates.inc()
-        self._log.info("message.accepted", tier=tier, reference=reference, status=status, duplicate=duplicate, id=id)
+        self._log.info("message.accepted", reference=reference, tier=tier, status=status, duplicate=duplicate, id=id)
 
     def rejected(self, reason: str, codes: list[str]) -> None:
         """The sender was told what to mend; `codes` are the fixed words of the problems."""

@@ -25,7 +25,7 @@ def configure(level: str = "info", format: LogFormat = "auto") -> None:
         processors = [
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
-            structlog.dev.ConsoleRenderer(pad_event_to=18),
+            structlog.dev.ConsoleRenderer(pad_event_to=18, sort_keys=False),
         ]
         foreign: list[Any] = processors
         factory: Any = structlog.PrintLoggerFactory(cast(TextIO, _Unbreakable(sys.stderr)))

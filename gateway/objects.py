@@ -43,6 +43,10 @@ class Objects:
         """`file://var/objects` is relative to the working directory, `file:///srv/objects` is not."""
         return cls(Path(url.removeprefix("file://")))
 
+    async def writable(self) -> bool:
+        """Whether the directory is there and ours to write."""
+        return self._root.is_dir() and os.access(self._root, os.W_OK)
+
     async def put(self, content: bytes, kind: Literal["raw", "attachments", "payloads"]) -> Stored:
         """Durable when it returns. Raises ObjectsUnavailable."""
         digest = sha256(content) if len(content) < _THREAD_OVER else await asyncio.to_thread(sha256, content)

@@ -65,7 +65,7 @@ def seal(
         tier=decision.value,
         callback=message.kind is Kind.CALLBACK,
     )
-    sla = promise(asked, inbox.promises, received_at)
+    sla = promise(asked, inbox.promises, received_at, message.callback.window_start if message.callback else None)
     trace = identity.mark.hex()
     envelope = wire.TicketEnvelope(
         specversion="1.0",

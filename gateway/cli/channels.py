@@ -28,6 +28,8 @@ def command(name: str | None, as_json: bool) -> None:
 
 
 def _first_sentence(readme: str) -> str:
-    """The first line of text under the title."""
-    lines = (line.strip() for line in readme.splitlines())
-    return next((line for line in lines if line and not line.startswith("#")), "")
+    """Of the first paragraph under the title."""
+    paragraphs = (part for part in readme.split("\n\n") if not part.startswith("#"))
+    words = " ".join(next(paragraphs, "").split())
+    sentence, stop, _ = words.partition(". ")
+    return sentence + stop.strip()

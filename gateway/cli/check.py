@@ -17,10 +17,10 @@ def command(config: Path) -> None:
     """Would it start? Load the configuration, what it names and every enabled channel; connect nowhere."""
     settings = read(config)
     try:
-        verify(settings)
+        _, notes = verify(settings)
     except Misconfigured as error:
         fail(str(error), Exit.CONFIGURATION)
-    for note in not_in_use(settings):
-        click.echo(str(note), err=True)
+    for note in (*map(str, not_in_use(settings)), *notes):
+        click.echo(note, err=True)
     ready = [name for name, inbox in settings.channels.items() if inbox.enabled and not registry.is_planned(inbox.type)]
     click.echo(f"{config}: ok, {len(ready)} inbox{'' if len(ready) == 1 else 'es'}: {', '.join(ready) or 'none'}")

@@ -12,13 +12,16 @@ from pathlib import Path
 import click
 import structlog
 
-from gateway.app import CannotStart, DependencyDown, Misconfigured, Serving, serve
+from gateway.app import CannotStart, DependencyDown, Misconfigured, NoSuchInbox, Serving, serve
 from gateway.cli import Exit, fail
 from gateway.cli.config import config_option, read
 from gateway.logs import configure
 from gateway.settings import Settings, not_in_use
 
 _STOP_WITHIN = 25.0
+_STOP = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
+"""A closed terminal is a stop like any other."""
+_ADDRESSES = ("PORT", "SMTP_PORT", "EMBEDDED_PORT")
 _ROOMS = Path(__file__).parent.parent.parent
 _PYTHON = os.path.relpath(sys.executable) if _ROOMS == Path.cwd() else sys.executable
 
@@ -36,6 +39,8 @@ def command(config: Path, only: str) -> None:
             done = runner.run(_run(settings, names))
     except Misconfigured as error:
         fail(str(error), Exit.CONFIGURATION)
+    except NoSuchInbox as error:
+        fail(str(error), Exit.USAGE)
     except DependencyDown as error:
         fail(str(error), Exit.DEPENDENCY)
     except CannotStart as error:
@@ -52,7 +57,7 @@ async def _run(settings: Settings, only: Collection[str]) -> Exit:
         if not told.done():
             told.set_result(signum)
 
-    for signum in (signal.SIGINT, signal.SIGTERM):
+    for signum in _STOP:
         loop.add_signal_handler(signum, tell, signum)
     log = structlog.get_logger()
     for note in not_in_use(settings):
@@ -95,11 +100,14 @@ def _calm_the_collector() -> None:
 
 def _announce(serving: Serving) -> None:
     lines = ["", click.style("The gateway is listening.", bold=True), ""]
-    lines += [f"  {'queue':<12} {serving.queue}", f"  {'health':<12} {serving.url}/readyz", ""]
+    # A command that is copied to another terminal must find this gateway.
+    python = " ".join((*(f"{name}={os.environ[name]}" for name in _ADDRESSES if name in os.environ), _PYTHON))
+    queue = serving.queue if serving.queue_ready else f"{serving.queue} does not answer: messages are deferred"
+    lines += [f"  {'queue':<12} {queue}", f"  {'health':<12} {serving.url}/readyz", ""]
     for name, channel, where in serving.inboxes:
         lines.append(f"  {name:<12} {where}")
-        lines.append(f"  {'':<12} {click.style(f'{_PYTHON} -m gateway simulate {channel} --inbox {name}', fg='cyan')}")
-    lines += ["", f"  {'read it':<12} {click.style(f'{_PYTHON} -m gateway tail --follow', fg='cyan')}", ""]
+        lines.append(f"  {'':<12} {click.style(f'{python} -m gateway simulate {channel} --inbox {name}', fg='cyan')}")
+    lines += ["", f"  {'read it':<12} {click.style(f'{python} -m gateway tail --follow', fg='cyan')}", ""]
     click.echo("\n".join(lines))
 
 

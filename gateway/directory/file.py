@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gateway.directory.lookup import UNKNOWN, Customer, Lookup
 from normalizers.message import Address, Related
+from normalizers.text import find_email
 
 COLUMNS = (
     "customer_id,organization,tier,name,email,domain,phone,twitter,"
@@ -31,12 +32,15 @@ class FileDirectory:
 
     def __init__(self, rows: Iterable[tuple[Address, Customer]], *, source: str, as_of: datetime) -> None:
         index: dict[Address, Lookup] = {}
+        self.ambiguous: set[Address] = set()
+        """Addresses that name several customers: nobody gets a tier by them."""
         for address, customer in rows:
             here = index.get(address)
             if here is None or (here.customer and here.customer.customer_id == customer.customer_id):
                 known = Lookup(status="known", customer=customer, matched=address, source=source, as_of=as_of)
                 index.setdefault(address, known)
             else:
+                self.ambiguous.add(address)
                 index[address] = Lookup(status="ambiguous", matched=address, source=source, as_of=as_of)
         self._index: Mapping[Address, Lookup] = index
 
@@ -63,17 +67,22 @@ def load(path: Path, *, tiers: Collection[str], as_of: datetime) -> FileDirector
         raise DirectoryError([f"{path}: cannot be read: {error.strerror}"]) from error
     except UnicodeDecodeError as error:
         raise DirectoryError([f"{path}: is not UTF-8 (Excel: save as 'CSV UTF-8'): {error.reason}"]) from error
-    reader = csv.DictReader(io.StringIO(text, newline=""), restkey="")
+    reader = csv.DictReader(io.StringIO(text, newline=""), restkey="", strict=True)
     faults = _header_faults(path, reader.fieldnames or ())
     if faults:
         raise DirectoryError(faults)
     rows: list[tuple[Address, Customer]] = []
+    tier_of: dict[str, str] = {}
     for row in _read(reader, path):
         where = f"{path}:{reader.line_num}"
         if "" in row:
             faults.append(f"{where}: more cells than the header has columns")
             continue
         cells = {column: (row.get(column) or "").strip() for column in COLUMNS}
+        if cells["email"] and find_email(cells["email"]) is None:
+            faults.append(f"{where}: email: is not one address")
+        if tier_of.setdefault(cells["customer_id"], cells["tier"]) != cells["tier"]:
+            faults.append(f"{where}: tier: this customer has another tier in an earlier line")
         if cells["tier"] not in tiers:
             faults.append(f"{where}: tier: must be one of {', '.join(tiers)}")
         if not cells["customer_id"]:
@@ -97,6 +106,8 @@ def _read(reader: "csv.DictReader[str]", path: Path) -> Iterable[dict[str, str]]
 
 
 def _header_faults(path: Path, header: Sequence[str]) -> list[str]:
+    if len(header) == 1 and ";" in header[0]:
+        return [f"{path}:1: the columns are separated by semicolons: save the file with commas"]
     faults = [f"{path}:1: the column {name} is missing" for name in sorted(_REQUIRED - set(header))]
     faults += [f"{path}:1: the column {name} is unknown" for name in header if name not in COLUMNS]
     faults += [f"{path}:1: the column {name} stands twice" for name in COLUMNS if list(header).count(name) > 1]
@@ -121,7 +132,7 @@ def _customer(cells: Mapping[str, str]) -> Customer:
 def _addresses(cells: Mapping[str, str]) -> Iterable[Address]:
     for kind in ("email", "domain", "twitter"):
         if cells[kind]:
-            yield Address(kind, cells[kind].lower().removeprefix("@"))
+            yield Address(kind, (find_email(cells[kind]) or cells[kind]).lower().removeprefix("@"))
     if cells["phone"]:
         yield Address("phone", "+" + _NOT_DIGITS.sub("", cells["phone"]))
     if cells["slack_user"]:

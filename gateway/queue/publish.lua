@@ -8,7 +8,7 @@
 -- The server's clock: a gateway whose own is days ahead would forget everybody's marks.
 local seen, stats, time = KEYS[1], KEYS[2], redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local entries, answers, duplicates = cmsgpack.unpack(ARGV[1]), {}, 0
+local entries, answers, seen_before = cmsgpack.unpack(ARGV[1]), {}, { [0] = 0, [-1] = 0 }
 local function known(mark)
   local forget_at = redis.call('ZSCORE', seen, mark)
   return forget_at and tonumber(forget_at) > now
@@ -21,13 +21,14 @@ for n, entry in ipairs(entries) do
     if fingerprint ~= '' then redis.call('ZADD', seen, forget_at, fingerprint) end
     answers[n] = 1
   else
-    duplicates = duplicates + 1
     answers[n] = (fingerprint ~= '' and not known(fingerprint)) and -1 or 0
+    seen_before[answers[n]] = seen_before[answers[n]] + 1
   end
 end
 local old = redis.call('ZRANGEBYSCORE', seen, '-inf', now, 'LIMIT', 0, 2 * #entries + 8)
 if #old > 0 then redis.call('ZREM', seen, unpack(old)) end
 -- A write even when everything was a duplicate: WAIT after a read-only script would vouch for nothing.
--- pcall: a duplicate is safe already, and stays so where there is no memory left to count it.
-if duplicates > 0 then redis.pcall('HINCRBY', stats, 'duplicates', duplicates) end
+-- pcall: it is safe already, and stays so where there is no memory left to count it.
+if seen_before[0] > 0 then redis.pcall('HINCRBY', stats, 'duplicates', seen_before[0]) end
+if seen_before[-1] > 0 then redis.pcall('HINCRBY', stats, 'conflicts', seen_before[-1]) end
 return answers

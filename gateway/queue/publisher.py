@@ -106,6 +106,11 @@ class Publisher:
             self._committing = asyncio.create_task(self._commit_all(), name="publisher")
         return await answer
 
+    @property
+    def up(self) -> bool:
+        """Whether Redis took what it was last given."""
+        return self._up
+
     async def probe(self) -> bool:
         """Whether Redis takes a write now; PING would say yes while it is full or read-only."""
         try:

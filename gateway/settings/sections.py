@@ -133,7 +133,7 @@ class Queue(Section):
 class Embedded(Section):
     """The Valkey server the gateway starts itself where queue.url is embedded."""
 
-    port: Port = 6390
+    port: Annotated[Port, Field(ge=1)] = 6390
     """Loopback only."""
     dir: Path = Path("var/valkey")
     fsync: Literal["always", "everysec"] = "always"

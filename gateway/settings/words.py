@@ -48,7 +48,11 @@ def explain(
     error: ValidationError, *, source: Source, model: type[BaseModel], data: object, under: KeyPath = ()
 ) -> Iterator[ConfigProblem]:
     """One problem per fault; what follows only from a value that could not be read is left out."""
-    for fault in error.errors(include_url=False):
+    faults = error.errors(include_url=False)
+    for fault in faults:
+        loc = fault["loc"]
+        if fault["type"] == "too_short" and any(f["loc"][: len(loc)] == loc != f["loc"] for f in faults):
+            continue  # pydantic leaves the wrong entries out, and then misses them
         path, kind = _follow(fault["loc"], data, model, missing=fault["type"] == "missing")
         context: dict[str, Any] = fault.get("ctx", {})
         path += tuple(getattr(context.get("error"), "path", ()))

@@ -49,8 +49,13 @@ class Sla(msgspec.Struct, frozen=True, kw_only=True):
     outside_hours: bool
 
 
-def promise(asked: Asked, promises: tuple[Promise, ...], received_at: datetime) -> Sla | None:
-    """The due times by wall clock; a target for callbacks is only given where somebody asked for one."""
+def promise(
+    asked: Asked, promises: tuple[Promise, ...], received_at: datetime, callback_from: datetime | None = None
+) -> Sla | None:
+    """The due times by wall clock; a target for callbacks is only given where somebody asked for one.
+
+    A callback is due from when it was asked for: "tomorrow at two" is not late today.
+    """
     for one in promises:
         if one.fits(asked):
             wants_callback = asked.callback and one.callback is not None
@@ -59,7 +64,9 @@ def promise(asked: Asked, promises: tuple[Promise, ...], received_at: datetime) 
                 calendar=one.calendar,
                 clock_start=received_at,
                 first_reply_due_at=received_at + one.first_reply if one.first_reply is not None else None,
-                callback_due_at=received_at + one.callback if wants_callback and one.callback is not None else None,
+                callback_due_at=max(received_at, callback_from or received_at) + one.callback
+                if wants_callback and one.callback is not None
+                else None,
                 outside_hours=False,
             )
     return None

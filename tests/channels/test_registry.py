@@ -145,7 +145,7 @@ def test_a_name_claimed_twice_belongs_to_nobody(tmp_path, monkeypatch):
 
 def test_the_name_of_a_built_in_channel_cannot_be_claimed(tmp_path, monkeypatch):
     install(tmp_path, monkeypatch, "other", "email = other_mail:CHANNEL")
-    for ask in (registry.names, lambda: registry.load("other"), lambda: registry.settings_class("email")):
+    for ask in (registry.names, lambda: registry.load("other"), lambda: registry.load("email")):
         with pytest.raises(LookupError, match="other_mail:CHANNEL claims the name of the built-in channel 'email'"):
             ask()
     printed = CliRunner().invoke(channels_command.command, [])

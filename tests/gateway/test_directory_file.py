@@ -59,6 +59,33 @@ async def test_two_customers_for_one_address_are_ambiguous(directory):
     assert (found.status, found.customer) == ("ambiguous", None)
 
 
+async def test_ambiguous_addresses_are_counted(directory):
+    assert directory.ambiguous == {email("both@shared.example")}
+
+
+@pytest.mark.parametrize(
+    ("rows", "fault"),
+    [
+        ("C-1,free,not-an-address,", ":2: email: is not one address"),
+        ("C-1,free,,1", ":2: phone: must begin with"),
+        ('C-1,free,"a@b.example,', "cannot be read as CSV"),
+        ("C-1,free,a@b.example,\nC-1,premium,c@b.example,", ":3: tier: this customer has another tier"),
+    ],
+)
+def test_a_mistyped_cell_is_a_fault(tmp_path, rows, fault):
+    path = tmp_path / "customers.csv"
+    path.write_text(f"customer_id,tier,email,phone\n{rows}\n")
+    with pytest.raises(DirectoryError, match=fault):
+        load(path, tiers=TIERS, as_of=NOW)
+
+
+def test_semicolons_are_named(tmp_path):
+    path = tmp_path / "customers.csv"
+    path.write_text("customer_id;tier;email\n")
+    with pytest.raises(DirectoryError, match="semicolons"):
+        load(path, tiers=TIERS, as_of=NOW)
+
+
 async def test_nobody_is_unknown(directory):
     assert (await directory.find([])).status == "unknown"
     assert (await directory.find([email("x@elsewhere.example")])).status == "unknown"

@@ -76,6 +76,7 @@ async def test_the_same_key_with_other_content_is_a_conflict(publisher, redis):
     assert await publisher.publish(entry("1", fingerprint="b")) is Published.CONFLICT
     assert await publisher.publish(entry("1", fingerprint="a")) is Published.DUPLICATE
     assert await redis.xlen("{tickets}:free") == 1
+    assert await redis.hgetall("{tickets}:stats") == {b"duplicates": b"2", b"conflicts": b"1"}
 
 
 async def test_a_forgotten_mark_lets_the_message_in_again(publisher, redis):

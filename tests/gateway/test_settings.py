@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, ValidationError
 
 from channels.api import ChannelSettings
 from channels.planned import PLANNED
+from channels.registry import BUILT_IN, settings_class
 from gateway.settings import ConfigError, ConfigProblem, Settings, load, not_in_use
 from normalizers.message import Proof
 
@@ -32,6 +33,8 @@ class DoorSettings(ChannelSettings):
 
 def door_or_planned(name: str) -> type[ChannelSettings]:
     known: dict[str, type[ChannelSettings]] = {"door": DoorSettings, **PLANNED}
+    for ours in ("api", "chat", "twitter"):
+        known[ours] = settings_class(ours)
     if name not in known:
         raise LookupError(f"no channel named {name!r}; there are: door")
     return known[name]
@@ -212,7 +215,10 @@ def test_every_error_of_a_file_at_once_in_the_order_of_its_lines(errors):
         ("channels: {front: {type: 5}}", "channels.front.type: must be text"),
         ("channels: {front: {type: door, brand: Big}}", "channels.front.brand: must be a-z, 0-9 and _, at most 40"),
         ("channels: {s: {type: chat, signing_secrets: ['']}}", "channels.s.signing_secrets.0: must not be empty"),
-        ("channels: {x: {type: twitter, mention_poll: 0}}", "channels.x.mention_poll: must be at least"),
+        (
+            "channels: {x: {type: twitter, consumer_secrets: [a], mention_poll: 0}}",
+            "channels.x.mention_poll: must be at least",
+        ),
         ("channels: {p: {type: api, clients: [{name: a, token_sha256: x}]}}", "the SHA-256 of the token"),
     ],
 )
@@ -328,7 +334,6 @@ def test_what_waits_for_a_later_version_is_noted_where_it_stands(settings, tmp_p
         sla: {calendars: {kr: {timezone: Asia/Seoul, holidays: KR}}}
         channels:
           front: {type: door}
-          portal: {type: api}
           partner: {type: webhook, anything: [goes]}
         """
     notes = not_in_use(settings(text))
@@ -342,9 +347,8 @@ def test_what_waits_for_a_later_version_is_noted_where_it_stands(settings, tmp_p
             "5:31: directory.0.refresh",
             "6:5: directory.1",
             "7:1: rules",
-            "8:47: sla.calendars.kr.holidays",
-            "11:3: channels.portal",
-            "12:3: channels.partner",
+            "8:46: sla.calendars.kr.holidays",
+            "11:3: channels.partner",
         )
     ]
 
@@ -353,7 +357,7 @@ def _without_place(note: ConfigProblem) -> str:
     return f"{note.key}: {note.what}"
 
 
-@pytest.mark.parametrize("text", ["", "channels: {a: {type: api}}", "channels: {a: {type: door, enabled: no}}"])
+@pytest.mark.parametrize("text", ["", "channels: {a: {type: webhook}}", "channels: {a: {type: door, enabled: no}}"])
 def test_a_file_that_nothing_can_arrive_by_is_noted(settings, text):
     assert "channels: no inbox is switched on: nothing can arrive" in map(_without_place, not_in_use(settings(text)))
 
@@ -364,7 +368,7 @@ def test_settings_made_in_code_have_nothing_to_note_but_the_missing_inbox():
 
 def test_the_shipped_configuration_loads_in_an_empty_environment():
     found = load(CONFIG / "gateway.yaml", environ={})
-    assert {name: inbox.type for name, inbox in found.channels.items()} == {"contact": "web_form", "support": "email"}
+    assert sorted(inbox.type for inbox in found.channels.values()) == sorted(BUILT_IN)
     assert not_in_use(found) == ()
 
 
@@ -379,7 +383,7 @@ def test_every_commented_option_of_the_shipped_configuration_is_right(tmp_path):
     example = (CONFIG / ".env.example").read_text(encoding="utf-8")
     environ = dict.fromkeys(re.findall(r"(?m)^#(SLACK_\w+|X_\w+|TWILIO_\w+|SALESFORCE_\w+|CRM_\w+)=", example), "AC1")
     found = load(path, environ=environ | {"PORTAL_TOKEN_SHA256": "0" * 64})
-    assert {inbox.type for inbox in found.channels.values()} == {"web_form", "email", *PLANNED}
+    assert {inbox.type for inbox in found.channels.values()} == {*BUILT_IN, *PLANNED}
     assert found.model_fields_set == set(Settings.model_fields)
 
 

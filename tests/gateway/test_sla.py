@@ -110,3 +110,13 @@ def test_who_asks_to_be_phoned_where_only_replies_are_promised_is_promised_a_rep
     made = promise(asked(callback=True), (EVERYBODY,), AT)
     assert made is not None
     assert (made.callback_due_at, made.first_reply_due_at) == (None, AT + 24 * HOUR)
+
+
+def test_a_callback_is_due_from_the_window_it_was_asked_for():
+    asked = Asked(channel="web_callback", medium="form", inbox="i", brand=None, tier="free", callback=True)
+    hour = (Promise(name="p", calendar="always", callback=timedelta(hours=1)),)
+    now = datetime(2026, 11, 22, 12, tzinfo=UTC)
+    for wanted, due in ((None, 13), (now - timedelta(hours=2), 13), (now + timedelta(hours=3), 16)):
+        found = promise(asked, hour, now, wanted)
+        assert found is not None
+        assert found.callback_due_at == now.replace(hour=due)
