@@ -137,7 +137,7 @@ def _guarded(handler: Any) -> Handler:
     async def guarded(request: web.Request) -> web.StreamResponse:
         try:
             return await call(request)
-        except web.HTTPException:
+        except (web.HTTPException, ConnectionError):  # a client that hangs up in mid-body is nobody's failure
             raise
         except Exception as error:
             structlog.get_logger().error(

@@ -20,6 +20,7 @@ from time import perf_counter
 import uvloop
 
 from gateway.queue.embedded import EmbeddedOptions, embedded
+from tests.benchmarks import webhooks
 from tests.benchmarks.load import Http, Smtp, drive
 from tests.support import free_port, wait_for_port
 
@@ -115,7 +116,12 @@ def post(path: str) -> bytes:
 
 def http(request: bytes, expect: bytes) -> Callable[[float, list[float]], Http]:
     """A form client."""
-    return lambda until, latencies: Http(request, expect, until, latencies)
+    return lambda until, latencies: Http(lambda: request, expect, until, latencies)
+
+
+def webhook(request: Callable[[], bytes]) -> Callable[[float, list[float]], Http]:
+    """A vendor, or a program: every request is a new message."""
+    return lambda until, latencies: Http(request, b"HTTP/1.1 20", until, latencies)
 
 
 def smtp() -> Callable[[float, list[float]], Smtp]:
@@ -175,6 +181,21 @@ def start(stack: ExitStack, folder: Path, redis: str) -> tuple[list[Contender], 
     return forms, mails
 
 
+def start_webhooks(stack: ExitStack, folder: Path, redis: str) -> list[Contender]:
+    """Every HTTP channel of the shipped configuration, on one server."""
+    port = free_port()
+    config = folder / "shipped.yaml"
+    text = Path("config/gateway.yaml").read_text(encoding="utf-8").replace("${PORT:-8080}", str(port))
+    text = text.replace("${REDIS_URL:-embedded}", redis).replace("${SMTP_PORT:-2525}", str(free_port()))
+    text = text.replace("${X_USER_ID:-1000000000000000001}", webhooks.X_ACCOUNT)
+    config.write_text(text.replace("${OBJECTS_URL:-file://var/objects}", f"file://{folder}/more"), encoding="utf-8")
+    pid = stack.enter_context(server("-m", "gateway", "run", "--config", str(config), port=port))
+    return [
+        Contender(f"gateway, {name} ({HTTP_CONNECTIONS} connections)", port, HTTP_CONNECTIONS, pid, webhook(make))
+        for name, make in webhooks.makers(f"http://127.0.0.1:{port}").items()
+    ]
+
+
 def measure(contenders: list[Contender]) -> None:
     """Alternate the rounds; the warm-up is thrown away."""
     for contender in contenders:
@@ -192,10 +213,10 @@ def ratio(one: Contender, other: Contender) -> str:
     return f"{statistics.median(pairs):.2f} (rounds {min(pairs):.2f} to {max(pairs):.2f})"
 
 
-def report(forms: list[Contender], mails: list[Contender]) -> None:
+def report(forms: list[Contender], mails: list[Contender], hooks: list[Contender]) -> None:
     """Print the table and the ratios."""
     print(f"\n{'':<44} {'per s':>9} {'per CPU s':>12} {'p50 ms':>9} {'p99 ms':>9}")
-    for contender in (*forms, *mails):
+    for contender in (*forms, *mails, *hooks):
         print(contender)
     hello, read_json, fastapi, form = forms
     stock, mail = mails
@@ -222,7 +243,9 @@ def main() -> None:
         forms, mails = start(stack, folder, redis)
         measure(forms)
         measure(mails)
-        report(forms, mails)
+        hooks = start_webhooks(stack, folder, redis)
+        measure(hooks)
+        report(forms, mails, hooks)
 
 
 if __name__ == "__main__":

@@ -7,9 +7,9 @@ from typing import cast
 
 
 class Http(asyncio.Protocol):
-    """One keep-alive connection that sends the same request again as soon as the answer is whole."""
+    """One keep-alive connection that sends the next request as soon as the answer to the last is whole."""
 
-    def __init__(self, request: bytes, expect: bytes, until: float, latencies: list[float]) -> None:
+    def __init__(self, request: Callable[[], bytes], expect: bytes, until: float, latencies: list[float]) -> None:
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._request, self._expect, self._until, self._latencies = request, expect, until, latencies
         self._got = b""
@@ -19,8 +19,9 @@ class Http(asyncio.Protocol):
         self._send()
 
     def _send(self) -> None:
+        request = self._request()
         self._sent = perf_counter()
-        self._transport.write(self._request)
+        self._transport.write(request)
 
     def data_received(self, data: bytes) -> None:
         self._got += data
