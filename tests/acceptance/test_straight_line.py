@@ -189,7 +189,7 @@ def test_bad_mail_is_answered_at_once_and_harms_nobody(gateway):
 
 def test_ready_says_what_it_can_write_to(gateway):
     with urllib.request.urlopen(f"{gateway.url}/readyz", timeout=10) as answer:
-        assert json.load(answer)["checks"] == {"queue": "ok"}
+        assert json.load(answer)["checks"] == {"queue": "ok", "objects": "ok"}
     with urllib.request.urlopen(f"{gateway.url}/metrics", timeout=10) as answer:
         assert b"gateway_messages_total" in answer.read()
 
