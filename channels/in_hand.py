@@ -1,11 +1,14 @@
 """Work that outlives the request that began it."""
 
 import asyncio
-from collections.abc import Coroutine
-from contextlib import suppress
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+DRAIN_SECONDS = 10.0
+"""All inboxes drain at once, within the 25 s that the gateway as a whole takes to stop."""
 
 
 class InHand:
@@ -16,9 +19,21 @@ class InHand:
     """
 
     def __init__(self) -> None:
+        self.is_open = False
+        """Whether anything new may be taken."""
         self._tasks: set[asyncio.Task[Any]] = set()
         self._counted = 0
         self._none = asyncio.Event()
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[None]:
+        """The lifespan of an adapter: open while entered; leaving it waits for what is in hand, bounded."""
+        self.is_open = True
+        try:
+            yield
+        finally:
+            self.is_open = False
+            await self.drain(DRAIN_SECONDS)
 
     def __enter__(self) -> None:
         self._counted += 1

@@ -1,8 +1,8 @@
 """The front door of a form: a page to fill in, and POSTs of it from browsers and programs."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Generic, Protocol, TypeVar
 
 from aiohttp.hdrs import CONTENT_TYPE
@@ -15,7 +15,6 @@ from channels.posts import JSON, SubmissionIds, read_post, to_program
 from channels.problems import problem
 
 _FORM = "application/x-www-form-urlencoded"
-_DRAIN_SECONDS = 20
 _CLOSED = Receipt(outcome=Outcome.DEFERRED)
 
 P_co = TypeVar("P_co", covariant=True)
@@ -39,7 +38,6 @@ class SubmissionAdapter(Generic[P]):
         self._views, self._make_payload, self._max_body = views, make_payload, max_body
         self._in_hand = InHand()
         self._ids = SubmissionIds()
-        self._open = False
 
     def routes(self) -> Sequence[RouteDef]:
         """The page, its POST, and the files the page needs."""
@@ -49,15 +47,9 @@ class SubmissionAdapter(Generic[P]):
             route("GET", "/assets/{name}", self._views.serve_asset),
         )
 
-    @asynccontextmanager
-    async def lifespan(self) -> AsyncIterator[None]:
+    def lifespan(self) -> AbstractAsyncContextManager[None]:
         """Takes POSTs while entered; the page itself is shown at any time."""
-        self._open = True
-        try:
-            yield
-        finally:
-            self._open = False
-            await self._in_hand.drain(_DRAIN_SECONDS)
+        return self._in_hand.opened()
 
     async def _page(self, request: Request) -> StreamResponse:
         return self._views.start(request)
@@ -79,7 +71,7 @@ class SubmissionAdapter(Generic[P]):
         payload = self._make_payload(
             body=body, media_type=media_type, submission_id=submission.value, keyed=submission.keyed
         )
-        if self._open:
+        if self._in_hand.is_open:
             # aiohttp leaves a handler alone when its client hangs up (handler_cancellation is off): no task, no shield.
             with self._in_hand:
                 receipt = await self._intake(payload)

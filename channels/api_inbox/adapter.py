@@ -1,8 +1,8 @@
 """The front door for programs: one POST with a bearer token is one ticket."""
 
 import hashlib
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 
 from aiohttp.hdrs import AUTHORIZATION
 from aiohttp.web import Request, Response, RouteDef, StreamResponse, route
@@ -15,7 +15,6 @@ from channels.problems import problem
 from channels.verify import matches
 from normalizers.api_inbox import ApiPayload
 
-_DRAIN_SECONDS = 20
 _CLOSED = Receipt(outcome=Outcome.DEFERRED)
 
 
@@ -28,21 +27,14 @@ class ApiAdapter:
         self._max_body = settings.max_body
         self._ids = SubmissionIds()
         self._in_hand = InHand()
-        self._open = False
 
     def routes(self) -> Sequence[RouteDef]:
         """Where tickets are posted."""
         return (route("POST", "/messages", self._submit),)
 
-    @asynccontextmanager
-    async def lifespan(self) -> AsyncIterator[None]:
+    def lifespan(self) -> AbstractAsyncContextManager[None]:
         """Takes tickets while entered; before and after, 503."""
-        self._open = True
-        try:
-            yield
-        finally:
-            self._open = False
-            await self._in_hand.drain(_DRAIN_SECONDS)
+        return self._in_hand.opened()
 
     async def _submit(self, request: Request) -> StreamResponse:
         token = _token(request)
@@ -67,7 +59,7 @@ class ApiAdapter:
         if body is None:
             self._host.refused(Refusal.OVERSIZED, "body over max_body")
             return problem(413, f"The body may have at most {self._max_body} bytes.")
-        if not self._open:
+        if not self._in_hand.is_open:
             return to_program(_CLOSED)
         payload = ApiPayload(client=client.name, body=body, submission_id=submission.value, keyed=submission.keyed)
         # aiohttp leaves a handler alone when its client hangs up (handler_cancellation is off): no task, no shield.

@@ -18,7 +18,6 @@ from normalizers.chat import SlackPayload
 if TYPE_CHECKING:
     from channels.chat.bolt import BoltIngress
 
-_DRAIN_SECONDS = 20
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
@@ -45,11 +44,8 @@ class ChatAdapter:
         from channels.chat.bolt import BoltIngress
 
         self._bolt = BoltIngress(self._take)
-        try:
+        async with self._in_hand.opened():
             yield
-        finally:
-            self._bolt = None
-            await self._in_hand.drain(_DRAIN_SECONDS)
 
     async def _event(self, request: Request) -> Response:
         body = await read_post(request, self._max_body)
@@ -67,7 +63,7 @@ class ChatAdapter:
             # Buttons, slash commands and the like, pointed at the wrong address.
             self._host.refused(Refusal.UNSUPPORTED, "form where events are expected")
             return Response()
-        if self._bolt is None:
+        if self._bolt is None or not self._in_hand.is_open:
             return problem(503, "The gateway is closing: send it again.", headers=RETRY_AFTER)
         # aiohttp leaves a handler alone when its client hangs up (handler_cancellation is off): no task, no shield.
         with self._in_hand:

@@ -1,7 +1,7 @@
 """The addresses that Twilio calls: a voice line that takes messages, and SMS, MMS and WhatsApp."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 
 from aiohttp.web import Request, Response, RouteDef, StreamResponse, route
 
@@ -14,7 +14,6 @@ from channels.posts import read_post
 from channels.problems import RETRY_AFTER, problem
 from normalizers.phone import Event, PhonePayload
 
-_DRAIN_SECONDS = 20
 _MOST_FIELDS = 1000
 _XML = {"Content-Type": "text/xml; charset=utf-8", "Cache-Control": "no-store"}
 _CLOSED = Receipt(outcome=Outcome.DEFERRED)
@@ -30,21 +29,14 @@ class PhoneAdapter:
         self._signatures = Signatures(host.public_url, settings.auth_tokens, settings.shared_keys)
         self._line = VoiceLine(f"{host.public_url}/channels/{host.inbox}", settings)
         self._in_hand = InHand()
-        self._open = False
 
     def routes(self) -> Sequence[RouteDef]:
         """One POST for each thing Twilio reports."""
         return [route("POST", f"/{event}", self._handler(event)) for event in Event]
 
-    @asynccontextmanager
-    async def lifespan(self) -> AsyncIterator[None]:
+    def lifespan(self) -> AbstractAsyncContextManager[None]:
         """Takes reports while entered; callers can leave a message at any time."""
-        self._open = True
-        try:
-            yield
-        finally:
-            self._open = False
-            await self._in_hand.drain(_DRAIN_SECONDS)
+        return self._in_hand.opened()
 
     def _handler(self, event: Event) -> Callable[[Request], Awaitable[StreamResponse]]:
         async def handle(request: Request) -> StreamResponse:
@@ -85,7 +77,7 @@ class PhoneAdapter:
             event=event, fields=fields, default_region=self._settings.default_region, language=language
         )
         receipt = _CLOSED
-        if self._open:
+        if self._in_hand.is_open:
             with self._in_hand:
                 receipt = await self._host.intake(payload)
         return self._answer(event, language, receipt)

@@ -1,7 +1,7 @@
 """The webhook of X: its challenge, and the events it posts."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 
 import msgspec
 from aiohttp.web import Request, Response, RouteDef, route
@@ -14,7 +14,6 @@ from channels.twitter.settings import TwitterSettings
 from channels.twitter.signatures import HEADER, is_challenge, is_signed, sign
 from normalizers.twitter import TwitterPayload
 
-_DRAIN_SECONDS = 20
 _JSON_HEADERS = {"Content-Type": "application/json", "Cache-Control": "no-store"}
 _CLOSED = Receipt(outcome=Outcome.DEFERRED)
 _encode = msgspec.json.Encoder().encode
@@ -41,21 +40,14 @@ class TwitterAdapter:
         self._own_user_ids = settings.own_user_ids
         self._max_body = settings.max_body
         self._in_hand = InHand()
-        self._open = False
 
     def routes(self) -> Sequence[RouteDef]:
         """One address for the challenge (GET) and the events (POST)."""
         return (route("GET", "/webhook", self._challenge), route("POST", "/webhook", self._event))
 
-    @asynccontextmanager
-    async def lifespan(self) -> AsyncIterator[None]:
+    def lifespan(self) -> AbstractAsyncContextManager[None]:
         """Takes events while entered; the challenge is answered at any time."""
-        self._open = True
-        try:
-            yield
-        finally:
-            self._open = False
-            await self._in_hand.drain(_DRAIN_SECONDS)
+        return self._in_hand.opened()
 
     async def _challenge(self, request: Request) -> Response:
         token = request.query.get("crc_token", "")
@@ -78,7 +70,7 @@ class TwitterAdapter:
             self._host.refused(Refusal.FORGED, "signature of no consumer secret")
             return problem(403, f"{HEADER} is missing or does not fit the body.")
         receipt = _CLOSED
-        if self._open:
+        if self._in_hand.is_open:
             with self._in_hand:
                 receipt = await self._host.intake(TwitterPayload(body=body, own_user_ids=self._own_user_ids))
         return self._told(receipt)
