@@ -7,10 +7,12 @@ import msgspec
 from gateway import envelope as wire
 from gateway.directory.lookup import Lookup
 from gateway.identity import Identity, digest16, identify
-from gateway.tagging.sla import Asked, Promise, promise
+from gateway.tagging.sla import Asked, Promise, Sla, promise
 from gateway.tagging.tags import tags
 from gateway.tagging.tier import TierDecision, TierPolicy, decide
 from normalizers.message import Kind, Message, MessageWarning
+
+_AWAITED = (Kind.MESSAGE, Kind.CALLBACK, Kind.CALL)
 
 
 class Inbox(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,8 +43,12 @@ class Sealed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def idempotency_key(inbox: str, message: Message) -> str:
-    """The same for the same message however often and wherever it is delivered again."""
-    return f"{inbox}:{message.kind.value}:{message.identity or message.external_id}"
+    """The same for the same message however often and wherever it is delivered again.
+
+    An edit that is announced as a message elsewhere is still one thing: every version has an id of its own.
+    """
+    kind = Kind.MESSAGE if message.kind is Kind.EDIT else message.kind
+    return f"{inbox}:{kind.value}:{message.identity or message.external_id}"
 
 
 def seal(
@@ -57,15 +63,7 @@ def seal(
     key = idempotency_key(inbox.name, message)
     identity = identify(key)
     decision = decide(lookup, message.proof, inbox.policy)
-    asked = Asked(
-        channel=inbox.channel,
-        medium=message.medium,
-        inbox=inbox.name,
-        brand=inbox.brand,
-        tier=decision.value,
-        callback=message.kind is Kind.CALLBACK,
-    )
-    sla = promise(asked, inbox.promises, received_at, message.callback.window_start if message.callback else None)
+    sla = _sla(message, inbox, decision.value, received_at)
     trace = identity.mark.hex()
     envelope = wire.TicketEnvelope(
         specversion="1.0",
@@ -124,6 +122,23 @@ def seal(
         status=decision.status,
         envelope=envelope,
     )
+
+
+def _sla(message: Message, inbox: Inbox, tier: str, received_at: datetime) -> Sla | None:
+    """Only what somebody waits for has a clock: an edit, a deletion or a later part of a call starts none."""
+    if message.update or message.kind not in _AWAITED:
+        return None
+    asked = Asked(
+        channel=inbox.channel,
+        medium=message.medium,
+        inbox=inbox.name,
+        brand=inbox.brand,
+        tier=tier,
+        callback=message.kind is Kind.CALLBACK,
+    )
+    wanted = message.callback
+    window = (wanted.window_start, wanted.window_end) if wanted else (None, None)
+    return promise(asked, inbox.promises, received_at, window)
 
 
 def _tier(decision: TierDecision, lookup: Lookup) -> wire.TierTag:

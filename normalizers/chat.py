@@ -74,9 +74,9 @@ class _Conversation:
         self._app = body.get("api_app_id")
         granted = body.get("authorizations")
         self._machines = ["USLACKBOT"] + [
-            string(one, "user_id")
+            user
             for one in (granted if isinstance(granted, list) else ())
-            if isinstance(one, dict) and one.get("is_bot") is True
+            if isinstance(one, dict) and one.get("is_bot") is True and (user := string(one, "user_id"))
         ]
         self._workspaces = {
             optional(body, "context_enterprise_id", ID): optional(body, "context_team_id", ID),

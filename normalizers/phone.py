@@ -27,6 +27,9 @@ class Event(StrEnum):
     MESSAGE_FALLBACK = "messages/fallback"
 
 
+_HEAVY = 16 * 1024
+
+
 class PhonePayload(msgspec.Struct, frozen=True, kw_only=True):
     """One verified form of Twilio's."""
 
@@ -37,6 +40,11 @@ class PhonePayload(msgspec.Struct, frozen=True, kw_only=True):
     """Where a number without a country is dialled (ISO 3166)."""
     language: str | None = None
     """What the voice line speaks with this caller."""
+
+
+def heavy(payload: PhonePayload) -> bool:
+    """Whether cleaning its texts takes more than a few milliseconds."""
+    return sum(len(value) for _, value in payload.fields) > _HEAVY
 
 
 _PARTS: Mapping[Event, Callable[[Message, TwilioForm], Message]] = {

@@ -13,6 +13,7 @@ from normalizers.x.people import Ours
 from normalizers.x.place import Place
 from normalizers.x.posts import account_post, activity_post, deleted_post
 
+_MOST_EVENTS = 1000
 _MOST_PROBLEMS = 20
 _ADDRESSED = {"post.mention.create", "post.reply.create", "post.quote.create"}
 _HEAVY = 256 * 1024
@@ -38,7 +39,10 @@ def normalize(payload: TwitterPayload) -> Sequence[Message]:
     own = frozenset(payload.own_user_ids)
     found: dict[tuple[str, str], Message] = {}
     problems: list[Problem] = []
-    for read in (*_activity(document, own), *_account(document, own)):
+    events = (*_activity(document, own), *_account(document, own))
+    if len(events) > _MOST_EVENTS:
+        raise Malformed(Problem("", "too_many_events", f"At most {_MOST_EVENTS} events can come at once."))
+    for read in events:
         try:
             message = read()
         except Malformed as fault:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp.web import Request, Response, RouteDef, route
 
-from channels.api import Host, Outcome, Receipt, Refusal
+from channels.api import Host, Receipt, Refusal
 from channels.chat.settings import ChatSettings
 from channels.chat.signatures import SIGNATURE, TIMESTAMP, WINDOW, is_fresh, is_signed
 from channels.in_hand import InHand
@@ -70,10 +70,7 @@ class ChatAdapter:
             return await self._bolt.answer(body)
 
     async def _take(self, body: bytes) -> Receipt:
-        receipt = await self._host.intake(SlackPayload(body=body))
-        if receipt.outcome is Outcome.ACCEPTED and not receipt.references:
-            self._host.refused(Refusal.UNSUPPORTED, "event with nothing to ticket")
-        return receipt
+        return await self._host.intake(SlackPayload(body=body))
 
     def _forged(self, what: str, detail: str) -> Response:
         self._host.refused(Refusal.FORGED, what)

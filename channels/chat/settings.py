@@ -23,3 +23,7 @@ class ChatSettings(ChannelSettings):
     """Team ids whose members are staff, not customers; not in use yet."""
     max_body: Annotated[Size, Field(ge=1024)] = 2**20
     """Largest event, in bytes."""
+
+    def where(self, url: str) -> str:
+        """What is entered at the vendor."""
+        return f"{url}/events"

@@ -4,7 +4,7 @@ from channels.api import Channel
 from channels.phone.adapter import PhoneAdapter
 from channels.phone.settings import PhoneSettings
 from channels.phone.simulate import simulate
-from normalizers.phone import PhonePayload, normalize
+from normalizers.phone import PhonePayload, heavy, normalize
 
 CHANNEL = Channel(
     name="phone",
@@ -13,4 +13,5 @@ CHANNEL = Channel(
     normalize=normalize,
     adapter=PhoneAdapter,
     simulate=simulate,
+    heavy=heavy,
 )

@@ -36,3 +36,7 @@ class PhoneSettings(ChannelSettings):
     """The only hosts our credentials may ever go to; not in use yet."""
     max_body: Annotated[Size, Field(ge=1024)] = 256 * 2**10
     """Largest request, in bytes."""
+
+    def where(self, url: str) -> str:
+        """What is entered at Twilio: one address for calls, one for messages."""
+        return f"{url}/voice and {url}/messages"

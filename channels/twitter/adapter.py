@@ -11,7 +11,7 @@ from channels.in_hand import InHand
 from channels.posts import read_post
 from channels.problems import RETRY_AFTER, problem
 from channels.twitter.settings import TwitterSettings
-from channels.twitter.signatures import HEADER, is_challenge, is_signed, sign
+from channels.twitter.signatures import HEADER, could_be_challenge, is_challenge, is_signed, sign
 from normalizers.twitter import TwitterPayload
 
 _JSON_HEADERS = {"Content-Type": "application/json", "Cache-Control": "no-store"}
@@ -69,6 +69,9 @@ class TwitterAdapter:
         if not is_signed(request.headers.get(HEADER, ""), body, self._secrets):
             self._host.refused(Refusal.FORGED, "signature of no consumer secret")
             return problem(403, f"{HEADER} is missing or does not fit the body.")
+        if could_be_challenge(body):
+            self._host.refused(Refusal.FORGED, "body that the challenge would have signed")
+            return problem(403, "This is not an event.")
         receipt = _CLOSED
         if self._in_hand.is_open:
             with self._in_hand:
@@ -78,8 +81,6 @@ class TwitterAdapter:
     def _told(self, receipt: Receipt) -> Response:
         if receipt.outcome is Outcome.DEFERRED:
             return problem(503, "The event could not be kept just now: send it again.", headers=RETRY_AFTER)
-        if receipt.outcome is Outcome.ACCEPTED and not receipt.references:
-            self._host.refused(Refusal.UNSUPPORTED, "event with nothing to ticket")
         # REJECTED too is 200: it is kept as a dead letter, and X could only send the same again.
         answer = _Answer(
             receipt.outcome,

@@ -28,3 +28,7 @@ class TwitterSettings(ChannelSettings):
     """Not in use yet."""
     max_body: Annotated[Size, Field(ge=1024)] = 2**20
     """Largest event, in bytes."""
+
+    def where(self, url: str) -> str:
+        """What is entered at the vendor."""
+        return f"{url}/webhook"

@@ -25,6 +25,12 @@ def is_challenge(token: str) -> bool:
     """Whether a `crc_token` may be answered.
 
     X signs challenges and events alike, and anybody may ask for the answer to a challenge: one that could be
-    read as an event (a JSON object) would be a forger's way to a good signature.
+    read as an event (a JSON object) would be a forger's way to a good signature. The other half of this rule is
+    `could_be_challenge`.
     """
     return 0 < len(token) <= _LONGEST_TOKEN and "{" not in token
+
+
+def could_be_challenge(body: bytes) -> bool:
+    """Whether a stranger could have had this body signed, by asking for the answer to it as a challenge."""
+    return is_challenge(body.decode("utf-8", "surrogateescape"))

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Container, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
+from urllib.parse import urlsplit
 
 from pydantic import PrivateAttr, SerializeAsAny, ValidationError
 
@@ -143,12 +144,16 @@ def _inboxes(
 
 def _known_secrets(settings: Settings) -> Iterator[ConfigProblem]:
     """A signature by a secret that stands in a public repository proves nothing."""
-    if development.is_loopback(settings.http.host):
+    public = urlsplit(settings.http.public_url).hostname or ""  # a tunnel or proxy listens there for us
+    if development.is_loopback(settings.http.host) and development.is_loopback(public):
         return
     for name, inbox in settings.channels.items():
         if inbox.enabled:
             for path in development.find(inbox, ("channels", name)):
-                what = "is a development secret that everybody knows: set your own, or switch the inbox off"
+                what = (
+                    "is a development secret that everybody knows, and http.host or http.public_url reaches beyond "
+                    "this machine: set your own secret, or switch the inbox off"
+                )
                 yield settings.source.problem(path, what, "value")
 
 

@@ -50,23 +50,32 @@ class Sla(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def promise(
-    asked: Asked, promises: tuple[Promise, ...], received_at: datetime, callback_from: datetime | None = None
+    asked: Asked,
+    promises: tuple[Promise, ...],
+    received_at: datetime,
+    window: tuple[datetime | None, datetime | None] = (None, None),
 ) -> Sla | None:
     """The due times by wall clock; a target for callbacks is only given where somebody asked for one.
 
-    A callback is due from when it was asked for: "tomorrow at two" is not late today.
+    A callback is due from the start of the window it was asked for, and no later than its end.
     """
     for one in promises:
         if one.fits(asked):
-            wants_callback = asked.callback and one.callback is not None
             return Sla(
                 policy=one.name,
                 calendar=one.calendar,
                 clock_start=received_at,
                 first_reply_due_at=received_at + one.first_reply if one.first_reply is not None else None,
-                callback_due_at=max(received_at, callback_from or received_at) + one.callback
-                if wants_callback and one.callback is not None
-                else None,
+                callback_due_at=_callback_due(one.callback, received_at, *window) if asked.callback else None,
                 outside_hours=False,
             )
     return None
+
+
+def _callback_due(
+    target: timedelta | None, received_at: datetime, start: datetime | None, end: datetime | None
+) -> datetime | None:
+    if target is None:
+        return None
+    due = max(received_at, start or received_at) + target
+    return due if end is None else max(received_at, min(due, end))

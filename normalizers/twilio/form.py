@@ -15,6 +15,7 @@ _KEYPAD = str.maketrans("abcdefghijklmnopqrstuvwxyz", "2223334445556667777888999
 _HIDDEN = ("anonymous", "blocked", "private", "restricted", "unavailable", "unknown")
 # A withheld caller ID comes as a word, as that word typed on a keypad (+266696687 is ANONYMOUS), or not at all.
 _WITHHELD = {"", *_HIDDEN, *(word.translate(_KEYPAD) for word in _HIDDEN)}
+_PREFIXES = frozenset({"client", "sip", "messenger", "instagram", "rcs"})
 _NUMBERED = {"", "rcs", "tel", "whatsapp"}
 """Prefixes of what may be a number; `client:`, `sip:` and all others name an account."""
 
@@ -89,7 +90,9 @@ class TwilioForm:
         if prefix not in _NUMBERED:
             account = value.partition(";")[0]
             # `sip:anonymous@anonymous.invalid` (RFC 3323) is as good as none.
-            return None if account.partition("@")[0].lower() in _WITHHELD else Address(prefix, account)
+            # A prefix not known here must not become a kind of address by which a directory names customers.
+            kind = prefix if prefix in _PREFIXES else f"twilio_{prefix}"
+            return None if account.partition("@")[0].lower() in _WITHHELD else Address(kind, account)
         if _BSUID.fullmatch(value):
             return Address("whatsapp", value)
         if _SHORT_CODE.fullmatch(value):
@@ -99,5 +102,5 @@ class TwilioForm:
         if _E164.fullmatch(value):
             notes.add("number_not_valid", f"{name} is in no numbering plan known here")
             return Address("phone", value)
-        notes.add("number_unreadable", f"{name} is {value[:60]}")
+        notes.add("number_unreadable", f"{name} is no number that could be read")
         return None

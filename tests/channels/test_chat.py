@@ -237,13 +237,13 @@ async def test_message_and_mention_of_one_post_are_one(door):
     assert (first.kind, first.external_id, first.identity) == (again.kind, again.external_id, again.identity)
 
 
-async def test_nothing_to_ticket_is_200_and_counted(door, monkeypatch):
+async def test_nothing_to_ticket_is_200_and_left_to_the_gateway_to_count(door, monkeypatch):
     async def nothing(payload: SlackPayload) -> Receipt:
         return Receipt(outcome=Outcome.ACCEPTED)
 
     monkeypatch.setattr(door.host, "intake", nothing)
     assert await send(door, POST | {"event": {"type": "reaction_added"}}) == 200
-    assert door.host.refusals == [(Refusal.UNSUPPORTED, "event with nothing to ticket")]
+    assert door.host.refusals == []
 
 
 async def test_bolt_is_told_nothing_by_the_environment(monkeypatch):

@@ -14,7 +14,7 @@ from channels.testing import TEXT, Door, open_door
 from channels.testing_signed import SignedContract
 from channels.twitter import CHANNEL
 from channels.twitter.settings import TwitterSettings
-from channels.twitter.signatures import HEADER, sign
+from channels.twitter.signatures import HEADER, is_challenge, sign
 from channels.twitter.simulate import simulate
 from normalizers.message import Kind, Message
 from normalizers.twitter import TwitterPayload, normalize
@@ -67,6 +67,8 @@ class TestTwitter(SignedContract):
     channel = CHANNEL
     answers = {Outcome.ACCEPTED: "200", Outcome.REJECTED: "200", Outcome.DEFERRED: "503"}  # noqa: RUF012
     oversized_answer = "413"
+    # 403: what is no object could have been signed as an answer to a challenge.
+    taken = frozenset({"200", "403"})
     forged_answer = "403"
     secrets = (NEW, OLD)
     old_secret = OLD
@@ -141,13 +143,21 @@ async def test_odd_signatures_are_refused(door, signature):
     assert await post(door, b"{}", signature) == "403"
 
 
-async def test_nothing_to_ticket_is_counted_and_answered(door, monkeypatch):
+@pytest.mark.parametrize("body", [b"[0,1]", b"null", b'"text"', b"anything", "한글".encode()])
+async def test_what_the_challenge_signs_for_anybody_is_refused_as_an_event(door, body):
+    assert is_challenge(body.decode())
+    assert await post(door, body, sign(SecretStr(NEW), body)) == "403"
+    assert [why for why, _ in door.host.refusals] == [Refusal.FORGED]
+    assert not door.host.payloads
+
+
+async def test_nothing_to_ticket_is_answered_and_left_to_the_gateway_to_count(door, monkeypatch):
     async def nothing(payload, /):
         return Receipt(outcome=Outcome.ACCEPTED)
 
     monkeypatch.setattr(door.host, "intake", nothing)
     assert await post(door, b"{}", sign(SecretStr(NEW), b"{}")) == "200"
-    assert door.host.refusals == [(Refusal.UNSUPPORTED, "event with nothing to ticket")]
+    assert door.host.refusals == []
 
 
 async def test_body_that_does_not_decompress_is_refused(door, caplog):

@@ -46,3 +46,10 @@ def test_an_inbox_that_is_off_does_not_matter(config):
     with pytest.raises(ConfigError) as caught:
         load(config("0.0.0.0", "false"), environ={})
     assert len(caught.value.errors) == 2
+
+
+def test_a_public_address_in_front_of_this_machine_counts_as_beyond_it(config, tmp_path):
+    path = config("127.0.0.1")
+    path.write_text(path.read_text().replace('host: "127.0.0.1"', 'public_url: "https://tunnel.example.com"'))
+    with pytest.raises(ConfigError, match="everybody knows"):
+        load(path, environ={})

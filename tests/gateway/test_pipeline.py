@@ -347,6 +347,14 @@ async def test_nothing_of_the_customer_reaches_the_log(intake, redis):
         assert word not in str(logs)
 
 
+async def test_nothing_to_ticket_is_counted_once_and_logged_once(client, redis, tmp_path):
+    metrics = Metrics()
+    with capture_logs() as logs:
+        await build(client, tmp_path, metrics=metrics)(Note(parts=0))
+    assert [line["event"] for line in logs] == ["message.unsupported"]
+    assert b'gateway_refused_total{channel="toy",reason="unsupported"} 1.0' in metrics.render()
+
+
 async def test_marks_are_the_bytes_of_the_id(intake, redis):
     await intake(Note(fingerprint="a"))
     key = "notes:message:n-1.0"

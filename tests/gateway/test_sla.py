@@ -116,7 +116,8 @@ def test_a_callback_is_due_from_the_window_it_was_asked_for():
     asked = Asked(channel="web_callback", medium="form", inbox="i", brand=None, tier="free", callback=True)
     hour = (Promise(name="p", calendar="always", callback=timedelta(hours=1)),)
     now = datetime(2026, 11, 22, 12, tzinfo=UTC)
-    for wanted, due in ((None, 13), (now - timedelta(hours=2), 13), (now + timedelta(hours=3), 16)):
-        found = promise(asked, hour, now, wanted)
+    for start, end, due in ((None, None, 13), (-2, None, 13), (3, None, 16), (-2, 0, 12), (3, 3.5, 15.5), (3, 9, 16)):
+        window = tuple(None if hours is None else now + timedelta(hours=hours) for hours in (start, end))
+        found = promise(asked, hour, now, (window[0], window[1]))
         assert found is not None
-        assert found.callback_due_at == now.replace(hour=due)
+        assert found.callback_due_at == now + timedelta(hours=due - 12)
