@@ -40,7 +40,7 @@ class ApiPayload(msgspec.Struct, frozen=True, kw_only=True):
     """The configured name of the program, found by its token."""
     body: bytes
     submission_id: str
-    """Digest of the `Idempotency-Key` header, or made by the adapter for this POST; an external_id outranks it."""
+    """Digest of the `Idempotency-Key` header, or made by the adapter for this POST; a key outranks an external_id."""
     keyed: bool = False
     """Whether the program chose the submission id, so that the same id with another body is a conflict."""
 
@@ -62,11 +62,13 @@ def normalize(payload: ApiPayload) -> Sequence[Message]:
         raise Incomplete(*report.problems)
     # Ids are the program's own: two programs may use the same ones.
     own_id = f"{payload.client}:{f'id:{external_id}' if external_id else payload.submission_id}"
+    # The same key with another body is an error, whatever else the body names: the key has the last word.
+    identity = f"{payload.client}:{payload.submission_id}" if payload.keyed else own_id
     return (
         Message(
             medium="api",
             external_id=external_id or payload.submission_id,
-            identity=own_id,
+            identity=identity,
             fingerprint=hashlib.sha256(payload.body).hexdigest() if external_id or payload.keyed else None,
             requester=requester,
             submitter=submitter if submitter not in (requester, Requester()) else None,

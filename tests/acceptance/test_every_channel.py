@@ -19,7 +19,7 @@ from tests.acceptance.conftest import Gateway
 
 ROOT = Path(__file__).parent.parent.parent
 SAME = {
-    "api": {"external_id": "same"},
+    "api": {"key": "same", "external_id": "same"},
     "chat": {"ts": "1763852400.123456"},
     "phone": {"event": "sms", "MessageSid": "SM" + "1" * 32},
     "twitter": {"id": "1990000000000000001"},

@@ -242,10 +242,16 @@ def test_same_name_same_content_is_a_duplicate_and_other_content_a_conflict(name
     assert first.fingerprint
 
 
-def test_one_external_id_is_one_message_whatever_the_key():
-    one, other, without = (_Keyed(TICKET | {"external_id": "o-1"}, key=key) for key in ("k-1", "k-2", None))
-    assert one.identity == other.identity == without.identity
+def test_one_external_id_is_one_message_where_no_key_says_otherwise():
+    one, again = (_Keyed(TICKET | {"external_id": "o-1"}) for _ in range(2))
+    assert one.identity == again.identity
     assert one.message.external_id == "o-1"
+
+
+def test_the_same_key_with_another_body_is_a_conflict_whatever_the_body_names():
+    one, other, third = (_Keyed(TICKET | ids, key="k") for ids in ({"external_id": "o-1"}, {"external_id": "o-2"}, {}))
+    assert one.identity == other.identity == third.identity
+    assert len({one.fingerprint, other.fingerprint, third.fingerprint}) == 3
 
 
 def test_without_any_name_each_post_is_its_own():
