@@ -1,4 +1,4 @@
-"""How `simulate` sends a sample to a form as a program would: one JSON POST with an Idempotency-Key."""
+"""How `simulate` knocks over HTTP: one POST, and what went wrong in words; to a form, with an Idempotency-Key."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -38,6 +38,22 @@ def sample_fields(sample: bytes, overrides: Mapping[str, str], known: Sequence[s
     return fields | {field: overrides[field] for field in known if field in overrides}
 
 
+async def send(url: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
+    """POST once and read the answer's status and body. Raises SimulateError in words where there is none."""
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_SECONDS)) as client,
+            client.post(url, data=body, headers=headers) as response,
+        ):
+            return response.status, await response.read()
+    except aiohttp.ClientConnectorError:
+        raise SimulateError(f"nothing listens at {url}: is the gateway running? (make run)") from None
+    except (aiohttp.ClientError, ValueError) as error:
+        raise SimulateError(f"{url}: {type(error).__name__}: {error}") from None
+    except TimeoutError:
+        raise SimulateError(f"no answer from {url} within {_SECONDS} seconds") from None
+
+
 async def post_sample(
     url: str,
     fields: Mapping[str, Any],
@@ -49,18 +65,7 @@ async def post_sample(
     """`202 T-7K3M-9QXR …`; the key is that of `--set`, or a fresh one. `form` is what should be at `url`."""
     key = overrides.get("key") or str(uuid4())
     headers = {"Content-Type": "application/json", "Idempotency-Key": key, **(headers or {})}
-    try:
-        async with (
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_SECONDS)) as client,
-            client.post(url, data=msgspec.json.encode(fields), headers=headers) as response,
-        ):
-            status, body = response.status, await response.read()
-    except aiohttp.ClientConnectorError:
-        raise SimulateError(f"nothing listens at {url}: is the gateway running? (make run)") from None
-    except (aiohttp.ClientError, ValueError) as error:
-        raise SimulateError(f"{url}: {type(error).__name__}: {error}") from None
-    except TimeoutError:
-        raise SimulateError(f"no answer from {url} within {_SECONDS} seconds") from None
+    status, body = await send(url, msgspec.json.encode(fields), headers)
     if status == 404:
         raise SimulateError(f"404: there is no {form} at {url}: is the inbox enabled?")
     return _line(status, body)

@@ -3,15 +3,13 @@
 import time
 from collections.abc import Mapping
 
-import aiohttp
 import msgspec
 
 from channels.api import FrontDoor, Outcome, SimulateError
 from channels.chat.rehearsal import rehearse
 from channels.chat.settings import ChatSettings
 from channels.chat.signatures import sign
-
-_SECONDS = 15
+from channels.sample_posts import send
 
 
 class _Answer(msgspec.Struct):
@@ -32,18 +30,7 @@ async def simulate(settings: ChatSettings, door: FrontDoor, sample: bytes, overr
     url = f"{door.url}/events"
     headers = {"Content-Type": "application/json"}
     headers |= sign(settings.signing_secrets[0], str(int(moment)), rehearsed.body)
-    try:
-        async with (
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_SECONDS)) as client,
-            client.post(url, data=rehearsed.body, headers=headers) as response,
-        ):
-            status, body = response.status, await response.read()
-    except aiohttp.ClientConnectorError:
-        raise SimulateError(f"nothing listens at {url}: is the gateway running? (make run)") from None
-    except (aiohttp.ClientError, ValueError) as error:
-        raise SimulateError(f"{url}: {type(error).__name__}: {error}") from None
-    except TimeoutError:
-        raise SimulateError(f"no answer from {url} within {_SECONDS} seconds") from None
+    status, body = await send(url, rehearsed.body, headers)
     if status == 404:
         raise SimulateError(f"404: there is no Slack inbox at {url}: is it enabled?")
     return _line(status, body) + (f" ts {rehearsed.ts}" if rehearsed.ts else "")

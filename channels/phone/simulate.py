@@ -6,12 +6,12 @@ from types import MappingProxyType
 from urllib.parse import urlencode, urlsplit
 from uuid import uuid4
 
-import aiohttp
 import msgspec
 
 from channels.api import FrontDoor, SimulateError
 from channels.phone.settings import PhoneSettings
 from channels.phone.signature import SIGNATURE, hmac_sha1_base64, parse_form, signed_bytes
+from channels.sample_posts import send
 
 EVENTS: Mapping[str, str] = MappingProxyType(
     {
@@ -32,7 +32,6 @@ EVENTS: Mapping[str, str] = MappingProxyType(
 """What `event` may be, and the path each is posted to."""
 
 _FIELD = re.compile(r"[A-Za-z][A-Za-z0-9]{0,60}")
-_SECONDS = 15
 _ADVICE = {
     403: "the signature was refused: do http.public_url and auth_tokens here agree with the running gateway?",
     404: "there is no phone inbox at this address: is it enabled?",
@@ -56,26 +55,12 @@ async def simulate(settings: PhoneSettings, door: FrontDoor, sample: bytes, over
     body = urlencode(fields, errors="surrogatepass").encode()
     url = f"{door.public_url}{urlsplit(door.url).path}{path}"
     signature = hmac_sha1_base64(settings.auth_tokens[0], signed_bytes(url, parse_form(body)))
-    status, answer = await _post(f"{door.url}{path}", body, signature)
+    headers = {"Content-Type": "application/x-www-form-urlencoded; charset=UTF-8", SIGNATURE: signature}
+    status, answer = await send(f"{door.url}{path}", body, headers)
     if status != 200:
         raise SimulateError(f"{status}: {_ADVICE.get(status, 'this is not an answer of a phone inbox')}")
-    return f"200 {event} {fields.get('MessageSid') or fields.get('CallSid')} {answer}"
-
-
-async def _post(url: str, body: bytes, signature: str) -> tuple[int, str]:
-    headers = {"Content-Type": "application/x-www-form-urlencoded; charset=UTF-8", SIGNATURE: signature}
-    try:
-        async with (
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_SECONDS)) as client,
-            client.post(url, data=body, headers=headers) as response,
-        ):
-            return response.status, (await response.text(errors="replace")).partition("?>")[2]
-    except aiohttp.ClientConnectorError:
-        raise SimulateError(f"nothing listens at {url}: is the gateway running? (make run)") from None
-    except (aiohttp.ClientError, ValueError) as error:
-        raise SimulateError(f"{url}: {type(error).__name__}: {error}") from None
-    except TimeoutError:
-        raise SimulateError(f"no answer from {url} within {_SECONDS} seconds") from None
+    twiml = answer.decode(errors="replace").partition("?>")[2]
+    return f"200 {event} {fields.get('MessageSid') or fields.get('CallSid')} {twiml}"
 
 
 def _fields(sample: bytes) -> dict[str, str]:

@@ -2,15 +2,13 @@
 
 from collections.abc import Mapping
 
-import aiohttp
 import msgspec
 
 from channels.api import FrontDoor, Outcome, SimulateError
+from channels.sample_posts import send
 from channels.twitter.rehearsal import rehearse
 from channels.twitter.settings import TwitterSettings
 from channels.twitter.signatures import HEADER, sign
-
-_SECONDS = 15
 
 
 class _Answer(msgspec.Struct):
@@ -31,18 +29,7 @@ async def simulate(settings: TwitterSettings, door: FrontDoor, sample: bytes, ov
         raise SimulateError(str(fault)) from None
     url = f"{door.url}/webhook"
     headers = {"Content-Type": "application/json", HEADER: sign(settings.consumer_secrets[0], body)}
-    try:
-        async with (
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_SECONDS)) as client,
-            client.post(url, data=body, headers=headers) as response,
-        ):
-            status, answer = response.status, await response.read()
-    except aiohttp.ClientConnectorError:
-        raise SimulateError(f"nothing listens at {url}: is the gateway running? (make run)") from None
-    except (aiohttp.ClientError, ValueError) as error:
-        raise SimulateError(f"{url}: {type(error).__name__}: {error}") from None
-    except TimeoutError:
-        raise SimulateError(f"no answer from {url} within {_SECONDS} seconds") from None
+    status, answer = await send(url, body, headers)
     return _line(status, answer, url)
 
 
