@@ -1,10 +1,10 @@
-# make run · make test · make check · make fix · make golden · make bench · make lock
+# make run · make test · make check · make fix · make golden · make bench · make soak · make lock
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 CONFIG ?= config/gateway.yaml
 
-.PHONY: setup run test check fix golden schemas bench lock clean
+.PHONY: setup run test check fix golden schemas bench soak lock clean
 .DEFAULT_GOAL := run
 
 setup: $(VENV)/.runtime
@@ -30,7 +30,7 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/python -m pytest -q tests/normalizers tests/channels tests/gateway tests/test_*.py
+	$(BIN)/python -m pytest -q -n 4 tests/normalizers tests/channels tests/gateway tests/test_*.py
 
 test: check
 	$(BIN)/python -m pytest -q tests/acceptance
@@ -49,6 +49,10 @@ schemas: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m tests.benchmarks
+
+# Half an hour of load on every channel while things break at random; SOAK="--minutes 5 --seed 1" for less.
+soak: $(VENV)/.dev
+	$(BIN)/python -m tests.acceptance.soak $(SOAK)
 
 lock: $(VENV)/.dev
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock

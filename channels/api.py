@@ -83,6 +83,11 @@ class Host(Protocol[P_contra]):
         ...
 
     @property
+    def shared_port(self) -> bool:
+        """Whether a listener of the adapter's own has to let other processes of ours listen on its address."""
+        ...
+
+    @property
     def intake(self) -> Intake[P_contra]: ...
 
     def refused(self, why: Refusal, detail: str) -> None:

@@ -10,13 +10,13 @@ async def read_body(request: Request, limit: int, *, seconds: float) -> bytes | 
 
     Raises TimeoutError after `seconds`, RequestPayloadError where it does not decompress.
     """
-    announced = request.content_length
-    if announced is not None and announced > limit:
-        return None
     content = request.content
     if content.is_eof():  # it came with the headers, as small bodies do
         body = content.read_nowait()
         return body if len(body) <= limit else None
+    announced = request.content_length
+    if announced is not None and announced > limit:
+        return None
     chunks, size = [], 0
     async with asyncio.timeout(seconds):
         while chunk := await content.readany():

@@ -5,12 +5,12 @@ import secrets
 from collections.abc import Sequence
 from datetime import datetime
 from itertools import count
-from typing import NamedTuple
 
 import msgspec
-from aiohttp.web import Request, RequestPayloadError, Response
-from multidict import CIMultiDict, CIMultiDictProxy, istr
+from aiohttp.web import Request, RequestPayloadError, Response, StreamResponse
+from multidict import istr
 
+from channels.answers import AcceptedResponse
 from channels.api import Outcome, Receipt
 from channels.bodies import read_body
 from channels.problems import RETRY_AFTER, problem
@@ -21,10 +21,9 @@ JSON = "application/json"
 _READ_SECONDS = 30
 _LONGEST_KEY = 255
 _IDEMPOTENCY_KEY = istr("Idempotency-Key")
-_JSON_HEADERS = CIMultiDictProxy(CIMultiDict({"Content-Type": JSON}))
 
 
-class SubmissionId(NamedTuple):
+class SubmissionId(msgspec.Struct, frozen=True):
     """Which POST it is, and whether its sender says so."""
 
     value: str
@@ -72,13 +71,12 @@ _NO_REFERENCE = _Answer(None, None, False, None)
 _encode = msgspec.json.Encoder().encode
 
 
-def to_program(receipt: Receipt) -> Response:
+def to_program(receipt: Receipt) -> StreamResponse:
     """202 with the first reference, 422 with every problem, or 503."""
     if receipt.outcome is Outcome.ACCEPTED:
-        answer = _NO_REFERENCE
-        for first in receipt.references[:1]:
-            answer = _Answer(first.reference, first.id, first.duplicate, first.reply_by)
-        return Response(status=202, body=_encode(answer), headers=_JSON_HEADERS)
+        first = receipt.references[0] if receipt.references else _NO_REFERENCE
+        answer = _Answer(first.reference, first.id, first.duplicate, first.reply_by)
+        return AcceptedResponse(_encode(answer))
     if receipt.outcome is Outcome.DEFERRED:
         return problem(503, "The message could not be kept just now: send it again.", headers=RETRY_AFTER)
     return problem(422, _summary(receipt.problems), errors=receipt.problems)

@@ -11,7 +11,7 @@ from aiohttp.web import Request, Response, RouteDef, StreamResponse, route
 from channels.api import Host, Outcome, P, Receipt, Refusal
 from channels.form_views import FormViews
 from channels.in_hand import InHand
-from channels.posts import JSON, SubmissionIds, read_post, to_program
+from channels.posts import JSON, SubmissionId, SubmissionIds, read_post, to_program
 from channels.problems import problem
 
 _FORM = "application/x-www-form-urlencoded"
@@ -61,13 +61,11 @@ class SubmissionAdapter(Generic[P]):
             return self._unsupported(media_type)
         for_program = media_type == JSON or _asks_for_json(request)
         submission = self._ids.of(request)
-        if isinstance(submission, Response):
+        if not isinstance(submission, SubmissionId):
             return submission
         body = await read_post(request, self._max_body)
-        if isinstance(body, Response):
-            return body
-        if body is None:
-            return self._too_large(request, for_program)
+        if not isinstance(body, bytes):
+            return self._too_large(request, for_program) if body is None else body
         payload = self._make_payload(
             body=body, media_type=media_type, submission_id=submission.value, keyed=submission.keyed
         )

@@ -39,6 +39,7 @@ class FakeHost:
     def __init__(self, inbox: str) -> None:
         self.inbox = inbox
         self.public_url = "http://gateway.example"
+        self.shared_port = False
         self.outcome = Outcome.ACCEPTED
         self.payloads: list[Any] = []
         self.refusals: list[tuple[Refusal, str]] = []

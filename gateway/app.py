@@ -1,47 +1,28 @@
-"""The composition root: the only module that builds things. What started last is stopped first."""
+"""The composition root: what stands on what. What started last is stopped first."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
+from functools import partial
 
 import structlog
 
 from channels import registry
 from channels.api import ChannelSettings
-from gateway import http
-from gateway.directory import file as file_directory
-from gateway.directory.in_order import InOrder
-from gateway.directory.lookup import Directory
-from gateway.events import QueueEvents
-from gateway.health import Health
+from gateway import http, parts
+from gateway.directory.build import Prepared
+from gateway.health import Check, Health
 from gateway.inboxes import Inboxes
 from gateway.metrics import Metrics
-from gateway.objects import Objects, ObjectsUnavailable
-from gateway.queue.connection import check_url, connect, mask
-from gateway.queue.embedded import EmbeddedError, EmbeddedOptions, embedded
-from gateway.queue.keys import Keys
+from gateway.objects import Objects
+from gateway.parts import CannotStart, DependencyDown, Misconfigured, NoSuchInbox
+from gateway.queue.connection import check_url, mask
 from gateway.queue.publisher import Publisher
+from gateway.queue.spool import Spool
 from gateway.settings import Settings
-from gateway.settings.policies import FileSource
 
-
-class CannotStart(Exception):
-    """Something the gateway needs is missing; the message says what to do."""
-
-
-class Misconfigured(CannotStart):
-    """The configuration, or a file it names, is wrong."""
-
-
-class NoSuchInbox(CannotStart):
-    """`only` names something that is not there."""
-
-
-class DependencyDown(CannotStart):
-    """It is a server or a store of ours that is missing."""
+__all__ = ["CannotStart", "DependencyDown", "Misconfigured", "NoSuchInbox", "Serving", "choose", "serve", "verify"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,28 +36,46 @@ class Serving:
 
 
 @asynccontextmanager
-async def serve(settings: Settings, *, only: Collection[str] = ()) -> AsyncIterator[Serving]:
+async def serve(
+    settings: Settings, *, only: Collection[str] = (), shared_ports: bool = False
+) -> AsyncIterator[Serving]:
     """Listen on every enabled inbox while entered; leaving it finishes what is in hand.
 
-    `only` limits it to inboxes or channel types of these names. Raises CannotStart.
+    `only` limits it to inboxes or channel types of these names; other processes of ours listen on `shared_ports`
+    too. Raises CannotStart.
     """
-    directory, notes = verify(settings)
-    for note in notes:
-        structlog.get_logger().warning("directory.ambiguous", note=note)
+    prepared = verify(settings)
+    for note in prepared.notes:
+        structlog.get_logger().warning("directory.noted", note=note)
     chosen = choose(settings.channels, only)
     metrics, health = Metrics(), Health()
     async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
         try:
-            door = stack.enter_context(http.reserve(settings.http.host, settings.http.port))
+            door = stack.enter_context(http.reserve(settings.http.host, settings.http.port, shared=shared_ports))
         except OSError as error:
             raise CannotStart(str(error)) from error
-        queue_url = await stack.enter_async_context(_queue(settings))
-        publisher = await stack.enter_async_context(_publisher(settings, queue_url, metrics, health))
-        objects = _objects(settings)
-        health.add("objects", objects.writable)
-        inboxes = Inboxes(settings, directory=directory, publisher=publisher, objects=objects, metrics=metrics)
+        queue_url = await enter(parts.open_queue(settings))
+        redis = await enter(parts.connected(settings, queue_url))
+        await enter(parts.tallying(settings, redis, metrics))
+        spool = await enter(parts.spooling(settings, metrics))
+        publisher = await enter(parts.publishes(settings, redis, spool, metrics))
+        await parts.check_durability(settings, redis)
+        await enter(parts.duties(settings, redis, metrics))
+        directory = await enter(parts.directory(settings, prepared, metrics))
+        objects = parts.objects(settings)
+        health.add("queue", partial(_queue_health, publisher, spool))
+        health.add("objects", partial(_objects_health, objects))
+        inboxes = Inboxes(
+            settings,
+            directory=directory,
+            publisher=publisher,
+            objects=objects,
+            metrics=metrics,
+            shared_ports=shared_ports,
+        )
         adapters = {name: inboxes.adapter(name, inbox) for name, inbox in chosen.items()}
-        doors = await stack.enter_async_context(_together())
+        doors = await enter(_together())
         for name, adapter in adapters.items():
             try:
                 await doors(adapter.lifespan())
@@ -93,26 +92,19 @@ async def serve(settings: Settings, *, only: Collection[str] = ()) -> AsyncItera
         )
 
 
-def verify(settings: Settings) -> tuple[Directory, list[str]]:
+def verify(settings: Settings) -> Prepared:
     """All that can be known without connecting anywhere: the directory, and what is odd about it.
 
     Raises Misconfigured.
     """
     # What would be silently ignored where a message's safety hangs on it is refused.
-    if settings.queue.url.startswith(("redis+cluster://", "redis+sentinel://")):
-        raise Misconfigured("queue.url: clusters and sentinels are accepted but not in use yet: name a single server")
-    if settings.queue.partitions > 1:
-        raise Misconfigured("queue.partitions: more than 1 is accepted but not in use yet")
     try:
         check_url(settings.queue.url)
     except ValueError as error:
         raise Misconfigured(f"queue.url: {error}") from error
     if not settings.objects.url.startswith("file://"):
         raise Misconfigured("objects.url: only file:// is in use yet")
-    try:
-        return load_directory(settings)
-    except file_directory.DirectoryError as error:
-        raise Misconfigured(str(error)) from error
+    return parts.prepare_directory(settings)
 
 
 @asynccontextmanager
@@ -143,61 +135,17 @@ def choose(channels: Mapping[str, ChannelSettings], only: Collection[str]) -> di
     return {name: inbox for name, inbox in ready.items() if not only or name in only or inbox.type in only}
 
 
-def load_directory(settings: Settings) -> tuple[Directory, list[str]]:
-    """Every file of the directory, and a note on each with ambiguous addresses. Raises DirectoryError."""
-    as_of = datetime.now(UTC)
-    sources, notes = [], []
-    for source in settings.directory:
-        if isinstance(source, FileSource):
-            found = file_directory.load(source.path, tiers=settings.tiers.order, as_of=as_of)
-            sources.append(found)
-            if found.ambiguous:
-                count = len(found.ambiguous)
-                notes.append(f"{source.path}: addresses that name several customers, and so give no tier: {count}")
-    return (sources[0] if len(sources) == 1 else InOrder(sources)), notes
+async def _objects_health(objects: Objects) -> Check:
+    writable = await objects.writable()
+    return Check(writable, "ok" if writable else "failing")
 
 
-def _objects(settings: Settings) -> Objects:
-    try:
-        return Objects.from_url(settings.objects.url)
-    except ObjectsUnavailable as error:
-        raise DependencyDown(f"objects.url: {error}") from error
-
-
-@asynccontextmanager
-async def _queue(settings: Settings) -> AsyncIterator[str]:
-    if settings.queue.url != "embedded":
-        yield settings.queue.url
-        return
-    ours = settings.embedded
-    options = EmbeddedOptions(dir=Path(ours.dir), port=ours.port, fsync=ours.fsync, max_memory=ours.max_memory)
-    log = structlog.get_logger()
-
-    def tell(event: str, about: Mapping[str, object]) -> None:
-        (log.error if event in {"embedded.died", "embedded.failed"} else log.info)(event, **about)
-
-    try:
-        async with embedded(options, on_event=tell) as server:
-            yield server.url
-    except EmbeddedError as error:
-        raise DependencyDown(str(error)) from error
-
-
-@asynccontextmanager
-async def _publisher(settings: Settings, url: str, metrics: Metrics, health: Health) -> AsyncIterator[Publisher]:
-    events = QueueEvents(metrics)
-    redis = connect(url)
-    publisher = Publisher(
-        redis,
-        Keys(prefix=settings.queue.prefix),
-        settings.tiers.order,
-        on_batch=events.batch,
-        on_link=events.link,
-    )
-    health.add("queue", publisher.probe)
-    await publisher.probe()  # away at the start: said now, and messages are deferred until it is there
-    try:
-        yield publisher
-    finally:
-        await publisher.close()
-        await redis.aclose()
+async def _queue_health(publisher: Publisher, spool: Spool) -> Check:
+    """Ready as long as a message can be kept: by the server, else by the spool."""
+    up = await publisher.probe()
+    waiting = f"{spool.entries} in the spool"
+    if up:
+        return Check(True, f"ok, {waiting}" if spool.entries else "ok")
+    if await spool.writable():
+        return Check(True, f"away: {waiting}")
+    return Check(False, "away, and the spool takes nothing")

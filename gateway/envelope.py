@@ -1,6 +1,6 @@
 """The ticket envelope: what the core system reads, one CloudEvents 1.0 document per message."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -150,7 +150,7 @@ def utc_ms(moment: datetime) -> datetime:
     """The same moment in UTC, to the millisecond."""
     if moment.tzinfo is not UTC:
         moment = moment.astimezone(UTC)
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+    return moment - timedelta(0, 0, moment.microsecond % 1000)
 
 
 def json_schema() -> dict[str, Any]:

@@ -2,16 +2,16 @@
 
 import errno
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
-from typing import Any
+import sys
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import ExitStack, asynccontextmanager
 
 import msgspec
 import structlog
 from aiohttp import web, web_response
-from aiohttp.typedefs import Handler
 from aiohttp.web_protocol import RequestHandler
 
+from channels.answers import SERVER
 from channels.problems import problem
 from gateway.envelope import SCHEMA, json_schema
 from gateway.health import Health
@@ -29,7 +29,7 @@ def build(inboxes: Mapping[str, Iterable[web.RouteDef]], *, health: Health, metr
     app = web.Application(client_max_size=_MAX_BODY)
     for inbox, routes in inboxes.items():
         app.add_routes(
-            web.RouteDef(route.method, f"/channels/{inbox}{route.path}", _guarded(route.handler), route.kwargs)
+            web.RouteDef(route.method, f"/channels/{inbox}{route.path}", route.handler, route.kwargs)
             for route in routes
         )
     app.add_routes(_operators(health, metrics))
@@ -55,14 +55,25 @@ def _fixed_error(
     message: str | None = None,
 ) -> web.StreamResponse:
     """In place of aiohttp's own page, which quotes what it could not parse and the exception it met."""
-    answer = problem(status, "The request cannot be understood." if status < 500 else SORRY)
+    if status < 500:
+        answer = problem(status, "The request cannot be understood.")
+    else:
+        answer = problem(500, SORRY)
+        error = exc or sys.exc_info()[1]  # aiohttp keeps a TimeoutError of the handler to itself
+        if not isinstance(error, ConnectionError):  # a client that hangs up in mid-body is nobody's failure
+            structlog.get_logger().error("request.failed", route=_handler_name(request), error=type(error).__name__)
     answer.force_close()
     return answer
 
 
+def _handler_name(request: web.BaseRequest) -> str:
+    match = request.match_info if isinstance(request, web.Request) else None
+    return "none" if match is None else getattr(match.handler, "__qualname__", "handler")
+
+
 # The library offers no other way to say it.
 RequestHandler.handle_error = _fixed_error  # type: ignore[method-assign]
-setattr(web_response, "SERVER_SOFTWARE", "gateway")  # noqa: B010
+setattr(web_response, "SERVER_SOFTWARE", SERVER)  # noqa: B010
 
 
 @asynccontextmanager
@@ -84,14 +95,22 @@ async def listening(app: web.Application, door: socket.socket, *, max_header: in
         await runner.cleanup()
 
 
-def reserve(host: str, port: int) -> socket.socket:
-    """Take the address, before anything else is started. Raises OSError in an operator's words."""
+def reserve(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    """Take the address, before anything else is started. Raises OSError in an operator's words.
+
+    A `shared` one other processes of ours listen on as well: connections come to it only once it is served.
+    """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        door = socket.socket(family, kind, protocol)
-        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        door.bind(address)
-        door.listen(_BACKLOG)  # now, not when we are ready: two starts at once would both have bound it
+        with ExitStack() as unless_bound:
+            door = unless_bound.enter_context(socket.socket(family, kind, protocol))
+            door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if shared:
+                door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            door.bind(address)
+            if not shared:
+                door.listen(_BACKLOG)  # now, not when we are ready: two starts at once would both have bound it
+            unless_bound.pop_all()
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise OSError(f"{host}:{port} is taken: is another gateway running? Stop it, or set PORT") from error
@@ -129,23 +148,3 @@ def _operators(health: Health, metrics: Metrics) -> list[web.RouteDef]:
         web.get("/metrics", metrics_page),
         web.get(f"/schemas/{SCHEMA}", envelope_schema),
     ]
-
-
-def _guarded(handler: Any) -> Handler:
-    call: Callable[[web.Request], Awaitable[web.StreamResponse]] = handler
-
-    async def guarded(request: web.Request) -> web.StreamResponse:
-        try:
-            return await call(request)
-        except (web.HTTPException, ConnectionError):  # a client that hangs up in mid-body is nobody's failure
-            raise
-        except Exception as error:
-            structlog.get_logger().error(
-                "request.failed",
-                route=request.match_info.route.handler.__qualname__,
-                error=type(error).__name__,
-            )
-            return problem(500, SORRY)
-
-    guarded.__qualname__ = getattr(handler, "__qualname__", "handler")
-    return guarded

@@ -1,14 +1,16 @@
 """Ids and references made from the idempotency key, so that a retry gets the same ones."""
 
 from hashlib import blake2b
-from typing import NamedTuple
+from uuid import UUID
+
+import msgspec
 
 ALPHABET = "23456789ACDEFGHJKMNPQRTVWXY"
 """No 0 O 1 I L (they look alike), no B S Z U (8 5 2 V): safe to read out and to copy by hand."""
 _PAIRS = [first + second for first in ALPHABET for second in ALPHABET]
 
 
-class Identity(NamedTuple):
+class Identity(msgspec.Struct, frozen=True):
     """One envelope's names: `mark` is the 16 bytes the seen-set holds."""
 
     mark: bytes
@@ -23,6 +25,12 @@ def identify(idempotency_key: str) -> Identity:
     digest[8] = digest[8] & 0x3F | 0x80
     h = digest.hex()
     return Identity(bytes(digest), f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}", _reference(digest))
+
+
+def identity_of(id: str) -> Identity:
+    """The names of an envelope whose id is known. Raises ValueError where it is no UUID."""
+    mark = UUID(id).bytes
+    return Identity(mark, id, _reference(bytearray(mark)))
 
 
 def digest16(value: str) -> bytes:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from channels import registry
-from channels.api import ChannelAdapter, ChannelSettings, Intake, Refusal
+from channels.api import Channel, ChannelAdapter, ChannelSettings, Intake, Refusal
 from gateway.directory.lookup import Directory
 from gateway.envelope import SCHEMA
 from gateway.events import InboxEvents
@@ -16,8 +16,8 @@ from gateway.queue.dead_letters import DeadLetters
 from gateway.queue.publisher import Publisher
 from gateway.sealing import Inbox
 from gateway.settings import Settings
-from gateway.settings.policies import Policy
-from gateway.tagging.sla import Promise
+from gateway.settings.compiled import calendars, compiled_rules, promises
+from gateway.tagging.calendars import BusinessHours
 from gateway.tagging.tier import TierPolicy
 
 
@@ -29,44 +29,86 @@ class InboxHost:
     public_url: str
     intake: Intake[Any]
     events: InboxEvents
+    shared_port: bool = False
 
     def refused(self, why: Refusal, detail: str) -> None:
         """Log and count a sender turned away."""
         self.events.refused(why, detail)
 
 
-class Inboxes:
-    """What every inbox shares while the adapters are made."""
+class Tagging:
+    """What the settings make of every message, compiled once."""
 
-    def __init__(
-        self, settings: Settings, *, directory: Directory, publisher: Publisher, objects: Objects, metrics: Metrics
-    ) -> None:
-        self._settings, self._directory = settings, directory
-        self._publisher, self._objects, self._metrics = publisher, objects, metrics
-        self._keep_ms = int(settings.queue.dedupe_window.total_seconds() * 1000)
+    def __init__(self, settings: Settings) -> None:
+        self._dataschema = f"{settings.http.public_url}/schemas/{SCHEMA}"
         self._policy = TierPolicy(
             order=tuple(settings.tiers.order),
             default=settings.tiers.default,
             minimum_proof=settings.tiers.minimum_proof,
         )
+        by_name = calendars(settings.sla)
+        for calendar in by_name.values():
+            if isinstance(calendar, BusinessHours):
+                calendar.prepare(datetime.now(UTC))
+        self._promises = promises(settings.sla, by_name)
+        self._rules = compiled_rules(settings.rules, by_name)
 
-        self._promises = tuple(_promise(number, policy) for number, policy in enumerate(settings.sla.policies, 1))
+    def inbox(self, name: str, channel: str, settings: ChannelSettings) -> Inbox:
+        """As its messages are sealed."""
+        return Inbox(
+            name=name,
+            channel=channel,
+            brand=settings.brand,
+            dataschema=self._dataschema,
+            policy=self._policy,
+            promises=self._promises,
+            rules=self._rules,
+        )
+
+
+class Inboxes:
+    """What every inbox shares while the adapters are made."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        directory: Directory,
+        publisher: Publisher,
+        objects: Objects,
+        metrics: Metrics,
+        shared_ports: bool = False,
+    ) -> None:
+        self._settings, self._directory, self._shared_ports = settings, directory, shared_ports
+        self._publisher, self._objects, self._metrics = publisher, objects, metrics
+        self._keep_ms = int(settings.queue.dedupe_window.total_seconds() * 1000)
+        self._tagging = Tagging(settings)
 
     def adapter(self, name: str, inbox: ChannelSettings) -> ChannelAdapter:
         """The adapter of one inbox, with a pipeline of its own behind it."""
         channel = registry.load(inbox.type)
         events = InboxEvents(channel.name, name, self._metrics)
-        public_url = self._settings.http.public_url
-        pipeline = Pipeline(
+        pipeline = self._pipeline(channel, name, inbox, events)
+        host = InboxHost(
+            inbox=name,
+            public_url=self._settings.http.public_url,
+            intake=pipeline,
+            events=events,
+            shared_port=self._shared_ports,
+        )
+        return channel.adapter(inbox, host)
+
+    def pipeline(self, name: str, inbox: ChannelSettings) -> Pipeline[Any]:
+        """The pipeline of one inbox, without an adapter in front of it. Raises LookupError."""
+        channel = registry.load(inbox.type)
+        return self._pipeline(channel, name, inbox, InboxEvents(channel.name, name, self._metrics))
+
+    def _pipeline(
+        self, channel: Channel[Any, Any], name: str, inbox: ChannelSettings, events: InboxEvents
+    ) -> Pipeline[Any]:
+        return Pipeline(
             channel,
-            Inbox(
-                name=name,
-                channel=channel.name,
-                brand=inbox.brand,
-                dataschema=f"{public_url}/schemas/{SCHEMA}",
-                policy=self._policy,
-                promises=self._promises,
-            ),
+            self._tagging.inbox(name, channel.name, inbox),
             directory=self._directory,
             publisher=self._publisher,
             dead_letters=DeadLetters(self._publisher, keep_ms=self._keep_ms),
@@ -75,16 +117,3 @@ class Inboxes:
             keep_ms=self._keep_ms,
             clock=lambda: datetime.now(UTC),
         )
-        host = InboxHost(inbox=name, public_url=public_url, intake=pipeline, events=events)
-        return channel.adapter(inbox, host)
-
-
-def _promise(number: int, policy: Policy) -> Promise:
-    when = policy.when.model_dump(exclude_none=True)
-    return Promise(
-        name=policy.name or f"policy-{number}",
-        calendar=policy.calendar,
-        conditions=tuple((field, tuple(patterns)) for field, patterns in when.items()),
-        first_reply=policy.first_reply,
-        callback=policy.callback,
-    )

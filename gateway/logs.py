@@ -4,6 +4,7 @@ import asyncio
 import atexit
 import logging
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, BinaryIO, Literal, TextIO, cast
@@ -17,12 +18,18 @@ LogFormat = Literal["auto", "console", "json"]
 _SILENCED = ("mail.log", "aiohttp.access", "aiohttp.server")
 
 
-def configure(level: str = "info", format: LogFormat = "auto") -> None:
-    """Set up structlog and route the libraries' own loggers through it; `auto` asks whether stderr is a tty."""
+def configure(level: str = "info", format: LogFormat = "auto", *, worker: int | None = None) -> None:
+    """Set up structlog and route the libraries' own loggers through it; `auto` asks whether stderr is a tty.
+
+    Every line of a worker says which one it is.
+    """
     number = logging.getLevelNamesMapping()[level.upper()]
     processors: list[Any]
+    wrapper: Any = structlog.make_filtering_bound_logger(number)
+    always: list[Any] = [] if worker is None else [lambda _logger, _method, event: {"worker": worker, **event}]
     if format == "console" or (format == "auto" and sys.stderr.isatty()):
         processors = [
+            *always,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
             structlog.dev.ConsoleRenderer(pad_event_to=18, sort_keys=False),
@@ -32,11 +39,13 @@ def configure(level: str = "info", format: LogFormat = "auto") -> None:
     else:
         lines = Lines(sys.stderr.buffer)
         atexit.register(lines.flush)
-        processors, factory = [_to_json], lambda *_: lines
-        foreign = [structlog.processors.format_exc_info, lambda *event: _to_json(*event).decode()]
+        processors, factory = [*always, _to_json], lambda *_: lines
+        if number <= logging.INFO:
+            wrapper = _straight(wrapper, {} if worker is None else {"worker": worker})
+        foreign = [*always, structlog.processors.format_exc_info, lambda *event: _to_json(*event).decode()]
     structlog.configure(
         processors=processors,
-        wrapper_class=structlog.make_filtering_bound_logger(number),
+        wrapper_class=wrapper,
         logger_factory=factory,
         cache_logger_on_first_use=True,
     )
@@ -100,3 +109,14 @@ _encode = msgspec.json.Encoder(enc_hook=repr).encode
 def _to_json(_logger: object, method: str, event: structlog.typing.EventDict) -> bytes:
     name = event.pop("event")
     return _encode({"time": datetime.now(UTC), "level": method, "event": name, **event})
+
+
+def _straight(plain: Any, always: Mapping[str, Any]) -> Any:
+    """`info`, which says one line per message, past the chain of processors: the same line for a third of the time."""
+
+    class StraightLogger(plain):  # type: ignore[misc]  # structlog makes its loggers at run time
+        def info(self, event: str, **fields: Any) -> None:
+            head = {"time": datetime.now(UTC), "level": "info", "event": event}
+            self._logger.info(_encode({**head, **always, **self._context, **fields}))
+
+    return StraightLogger

@@ -60,6 +60,16 @@ class Objects:
             raise ObjectsUnavailable(type(error).__name__) from error
         return Stored(uri=f"{self._root.as_uri()}/{path}", sha256=name, size=len(content))
 
+    async def get(self, uri: str) -> bytes:
+        """The content of a `Stored.uri` of this store. Raises ObjectsUnavailable."""
+        inside = uri.removeprefix(f"{self._root.as_uri()}/")
+        if inside == uri:
+            raise ObjectsUnavailable("it is of another store")
+        try:
+            return bytes(await (await self._store.get_async(inside)).bytes_async())
+        except (BaseError, OSError) as error:
+            raise ObjectsUnavailable(type(error).__name__) from error
+
     def _sync(self, path: Path) -> None:
         """The library does not fsync: a power cut would leave an empty file, or none in a new directory."""
         _fsync(path)

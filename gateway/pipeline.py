@@ -1,28 +1,24 @@
 """The one path of every message, from a verified payload to a receipt."""
 
 import asyncio
-import traceback
 from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Generic
 
 import msgspec
 
-from channels.api import Channel, Outcome, P, Receipt, Reference, Refusal
+from channels.api import Channel, Outcome, P, Raw, Receipt, Reference, Refusal
 from gateway import envelope as wire
 from gateway.directory.lookup import Directory
 from gateway.events import InboxEvents
 from gateway.identity import identify
 from gateway.objects import Objects, ObjectsUnavailable
-from gateway.queue.connection import QueueUnavailable
-from gateway.queue.dead_letters import DeadLetter, DeadLetters, DeadReason
-from gateway.queue.publisher import Entry, Published, Publisher
+from gateway.queue.dead_letters import INLINE_PAYLOAD, DeadLetter, DeadLetters, DeadReason, account, place
+from gateway.queue.entry import Entry, Published, QueueUnavailable
+from gateway.queue.publisher import Publisher
 from gateway.sealing import Inbox, Sealed, seal
-from normalizers.message import Attachment, Incomplete, Malformed, Message, Messages, Problem
+from normalizers.message import Attachment, Incomplete, Malformed, Problem
 
-_INLINE_PAYLOAD = 256 * 1024
-_ERROR_TEXT = 8 * 1024
 _CONFLICT = Problem("", "conflict", "The same idempotency key was used before with other content.")
 
 
@@ -51,9 +47,7 @@ class Pipeline(Generic[P]):
         received_at = wire.utc_ms(self._clock())
         try:
             try:
-                messages = await self._normalize(payload)
-                raw = await self._keep_original(payload)
-                sealed = [await self._seal(message, raw, received_at) for message in messages]
+                sealed = await self._seal(payload, received_at)
                 answers = await self._publish(sealed)
             except Incomplete as fault:
                 return self._rejected(fault.problems, "incomplete")
@@ -66,26 +60,30 @@ class Pipeline(Generic[P]):
                 kept = await self._bury(payload, "error", bug, received_at)
                 return Receipt(outcome=Outcome.ACCEPTED, references=kept)
         except Exception as nowhere:
-            self._events.deferred(_place(nowhere))
+            self._events.deferred(place(nowhere))
             return Receipt(outcome=Outcome.DEFERRED)
         return self._receipt(sealed, answers)
 
-    async def _normalize(self, payload: P) -> Messages:
-        if self._channel.heavy(payload):
-            return await asyncio.to_thread(self._channel.normalize, payload)
-        return self._channel.normalize(payload)
+    async def replay(self, payload: P, received_at: datetime) -> Receipt:
+        """Take the payload of a dead letter, in its own time; raises what stops it and buries nothing."""
+        sealed = await self._seal(payload, received_at)
+        return self._receipt(sealed, await self._publish(sealed))
 
-    async def _keep_original(self, payload: P) -> wire.RawOriginal | None:
-        original = self._channel.raw(payload)
-        if original is None:
-            return None
+    async def _seal(self, payload: P, received_at: datetime) -> list[Sealed]:
+        channel, normalize = self._channel, self._channel.normalize
+        messages = await asyncio.to_thread(normalize, payload) if channel.heavy(payload) else normalize(payload)
+        original = channel.raw(payload)
+        raw = await self._keep(original) if original is not None else None
+        sealed = []
+        for message in messages:
+            lookup = await self._directory.find(message.requester.addresses)
+            stored = [await self._store(one) for one in message.attachments] if message.attachments else ()
+            sealed.append(seal(message, self._inbox, lookup, received_at, tuple(stored), raw))
+        return sealed
+
+    async def _keep(self, original: Raw) -> wire.RawOriginal:
         kept = await self._objects.put(original.content, "raw")
         return wire.RawOriginal(uri=kept.uri, sha256=kept.sha256, media_type=original.media_type)
-
-    async def _seal(self, message: Message, raw: wire.RawOriginal | None, received_at: datetime) -> Sealed:
-        lookup = await self._directory.find(message.requester.addresses)
-        attachments = tuple([await self._store(attachment) for attachment in message.attachments])
-        return seal(message, self._inbox, lookup, received_at, attachments, raw)
 
     async def _store(self, attachment: Attachment) -> wire.EnvelopeAttachment:
         kept = None if attachment.content is None else await self._objects.put(attachment.content, "attachments")
@@ -119,6 +117,7 @@ class Pipeline(Generic[P]):
             mark=sealed.identity.mark,
             fingerprint=sealed.fingerprint,
             keep_ms=self._keep_ms,
+            conversation=sealed.conversation,
             size=len(event),
             fields=(
                 *("id", envelope.id, "type", envelope.type, "channel", self._inbox.channel),
@@ -133,19 +132,18 @@ class Pipeline(Generic[P]):
             self._events.refused(Refusal.UNSUPPORTED, "nothing to ticket")
         references = []
         for one, answer in zip(sealed, answers, strict=True):
-            duplicate = answer is Published.DUPLICATE
+            id, reference, duplicate = one.identity.id, one.identity.reference, answer is Published.DUPLICATE
             self._events.accepted(
-                reference=one.identity.reference,
-                id=one.identity.id,
+                reference=reference,
+                id=id,
                 tier=one.tier,
                 status=one.status,
                 duplicate=duplicate,
+                unproven=one.unproven,
             )
             # The promise that counts is the one on the queue: a retry does not start the clock again.
             reply_by = None if duplicate else one.reply_by
-            references.append(
-                Reference(id=one.identity.id, reference=one.identity.reference, duplicate=duplicate, reply_by=reply_by)
-            )
+            references.append(Reference(id=id, reference=reference, duplicate=duplicate, reply_by=reply_by))
         return Receipt(outcome=Outcome.ACCEPTED, references=tuple(references))
 
     def _rejected(self, problems: tuple[Problem, ...], reason: str) -> Receipt:
@@ -155,25 +153,18 @@ class Pipeline(Generic[P]):
     async def _bury(self, payload: P, reason: DeadReason, error: Exception, received_at: datetime) -> tuple[Reference]:
         content = msgspec.json.encode(payload)
         identity = identify(f"dead:{self._inbox.name}:{content.decode()}")
-        uri = (await self._objects.put(content, "payloads")).uri if len(content) > _INLINE_PAYLOAD else None
-        text = str(error) if reason == "malformed" else "".join(traceback.format_exception(error, limit=-8))
+        uri = (await self._objects.put(content, "payloads")).uri if len(content) > INLINE_PAYLOAD else None
         await self._dead_letters.bury(
             DeadLetter(
                 identity=identity,
                 channel=self._inbox.channel,
                 inbox=self._inbox.name,
                 reason=reason,
-                error=text[:_ERROR_TEXT],
+                error=account(error),
                 payload=content,
                 payload_uri=uri,
                 received_at=received_at,
             )
         )
-        self._events.buried(reason=reason, id=identity.id, error=_place(error))
+        self._events.buried(reason=reason, id=identity.id, error=place(error))
         return (Reference(id=identity.id, reference=identity.reference),)
-
-
-def _place(error: Exception) -> str:
-    """Type and place: the text of an exception may quote the customer."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return f"{type(error).__name__} at {Path(frames[-1].filename).name}:{frames[-1].lineno}"

@@ -7,11 +7,15 @@ import msgspec
 from gateway import envelope as wire
 from gateway.directory.lookup import Lookup
 from gateway.identity import Identity, digest16, identify
+from gateway.tagging.conditions import Facts
+from gateway.tagging.rules import NORMAL, Added, Rule, added
 from gateway.tagging.sla import Asked, Promise, Sla, promise
 from gateway.tagging.tags import tags
 from gateway.tagging.tier import TierDecision, TierPolicy, decide
+from normalizers.languages import detect
 from normalizers.message import Kind, Message, MessageWarning
 
+_KIND_IN_KEY = {kind: Kind.MESSAGE.value if kind is Kind.EDIT else kind.value for kind in Kind}
 _AWAITED = (Kind.MESSAGE, Kind.CALLBACK, Kind.CALL)
 
 
@@ -24,6 +28,7 @@ class Inbox(msgspec.Struct, frozen=True, kw_only=True):
     dataschema: str
     policy: TierPolicy
     promises: tuple[Promise, ...] = ()
+    rules: tuple[Rule, ...] = ()
 
 
 class Sealed(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,7 +38,13 @@ class Sealed(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: bytes
     tier: str
     status: str
+    unproven: bool = False
     envelope: wire.TicketEnvelope
+
+    @property
+    def conversation(self) -> str:
+        """What decides about the partition: all that is said in one thread stays in order."""
+        return f"{self.envelope.data.inbox}:{self.envelope.data.thread.key}"
 
     @property
     def reply_by(self) -> datetime | None:
@@ -47,8 +58,7 @@ def idempotency_key(inbox: str, message: Message) -> str:
 
     An edit that is announced as a message elsewhere is still one thing: every version has an id of its own.
     """
-    kind = Kind.MESSAGE if message.kind is Kind.EDIT else message.kind
-    return f"{inbox}:{kind.value}:{message.identity or message.external_id}"
+    return f"{inbox}:{_KIND_IN_KEY[message.kind]}:{message.identity or message.external_id}"
 
 
 def seal(
@@ -63,13 +73,15 @@ def seal(
     key = idempotency_key(inbox.name, message)
     identity = identify(key)
     decision = decide(lookup, message.proof, inbox.policy)
-    sla = _sla(message, inbox, decision.value, received_at)
+    language = language_of(message)
+    more = _added(message, inbox, decision.value, language, received_at)
+    sla = _sla(message, inbox, more.brand, decision.value, received_at)
     trace = identity.mark.hex()
     envelope = wire.TicketEnvelope(
         specversion="1.0",
         id=identity.id,
         source=f"/channels/{inbox.name}",
-        type=wire.CALL_UPDATED if message.kind is Kind.CALL and message.update else wire.TYPES[message.kind],
+        type=wire.CALL_UPDATED if message.update and message.kind is Kind.CALL else wire.TYPES[message.kind],
         subject=f"{inbox.channel}:{message.thread.key}",
         time=wire.utc_ms(message.sent_at) if message.sent_at else received_at,
         datacontenttype="application/json",
@@ -80,7 +92,7 @@ def seal(
             channel=inbox.channel,
             medium=message.medium,
             inbox=inbox.name,
-            brand=inbox.brand,
+            brand=more.brand,
             kind=message.kind,
             tier=_tier(decision, lookup),
             tags=tags(
@@ -88,10 +100,11 @@ def seal(
                 medium=message.medium,
                 tier=decision.value,
                 inbox=inbox.name,
-                brand=inbox.brand,
+                brand=more.brand,
                 unproven=decision.unproven,
-            ),
-            priority="normal",
+            )
+            + more.tags,
+            priority=more.priority,
             requester=_requester(message, decision, lookup),
             submitter=_submitter(message),
             recipients=message.recipients,
@@ -99,7 +112,7 @@ def seal(
             text=message.text,
             text_full=message.text_full,
             html=message.html,
-            language=message.language,
+            language=language,
             thread=_thread(message),
             attachments=attachments,
             external_id=message.external_id,
@@ -120,25 +133,56 @@ def seal(
         fingerprint=digest16(f"{key}\n{message.fingerprint}") if message.fingerprint else b"",
         tier=decision.value,
         status=decision.status,
+        unproven=decision.unproven,
         envelope=envelope,
     )
 
 
-def _sla(message: Message, inbox: Inbox, tier: str, received_at: datetime) -> Sla | None:
-    """Only what somebody waits for has a clock: an edit, a deletion or a later part of a call starts none."""
-    if message.update or message.kind not in _AWAITED:
-        return None
-    asked = Asked(
+def language_of(message: Message) -> str:
+    """As its channel says, else as it reads."""
+    return message.language or detect(f"{message.subject or ''}\n{message.text}")
+
+
+def facts(message: Message, inbox: Inbox, tier: str, language: str, received_at: datetime) -> Facts:
+    """What the rules see of a message."""
+    return Facts(
+        message,
         channel=inbox.channel,
-        medium=message.medium,
         inbox=inbox.name,
         brand=inbox.brand,
         tier=tier,
+        language=language,
+        received_at=received_at,
+    )
+
+
+def asked(message: Message, inbox: Inbox, brand: str | None, tier: str) -> Asked | None:
+    """What the policies see of it; None for an edit, a deletion or a later part of a call, which start no clock."""
+    if message.update or message.kind not in _AWAITED:
+        return None
+    return Asked(
+        channel=inbox.channel,
+        medium=message.medium,
+        inbox=inbox.name,
+        brand=brand,
+        tier=tier,
         callback=message.kind is Kind.CALLBACK,
     )
+
+
+def _added(message: Message, inbox: Inbox, tier: str, language: str, received_at: datetime) -> Added:
+    if not inbox.rules:
+        return Added(tags=(), priority=NORMAL, brand=inbox.brand)
+    return added(inbox.rules, facts(message, inbox, tier, language, received_at))
+
+
+def _sla(message: Message, inbox: Inbox, brand: str | None, tier: str, received_at: datetime) -> Sla | None:
+    awaited = asked(message, inbox, brand, tier) if inbox.promises else None
+    if awaited is None:
+        return None
     wanted = message.callback
     window = (wanted.window_start, wanted.window_end) if wanted else (None, None)
-    return promise(asked, inbox.promises, received_at, window)
+    return promise(awaited, inbox.promises, received_at, window)
 
 
 def _tier(decision: TierDecision, lookup: Lookup) -> wire.TierTag:
@@ -176,7 +220,7 @@ def _thread(message: Message) -> wire.EnvelopeThread:
 
 
 def _warnings(message: Message, lookup: Lookup) -> tuple[MessageWarning, ...]:
-    if lookup.status != "ambiguous":
-        return message.warnings
-    ambiguous = MessageWarning("customer_ambiguous", "several customers share this address; none was chosen")
-    return (*message.warnings, ambiguous)
+    if lookup.status == "ambiguous":
+        ambiguous = MessageWarning("customer_ambiguous", "several customers share this address; none was chosen")
+        return (*message.warnings, *lookup.notes, ambiguous)
+    return message.warnings + lookup.notes if lookup.notes else message.warnings

@@ -10,7 +10,8 @@ import msgspec
 import phonenumbers
 
 from normalizers.fields import Fields, identified, read_fields
-from normalizers.message import Address, Callback, Kind, Message, Proof, Requester, Thread
+from normalizers.identities import FIELD, LONGEST, SignedIdentity, asking, unread
+from normalizers.message import Address, Callback, Kind, Message, Requester, Thread
 from normalizers.phones import e164
 
 LIMITS = {
@@ -22,6 +23,7 @@ LIMITS = {
     "window_end": 40,
     "timezone": 64,
     "email": 254,
+    FIELD: LONGEST,
     "nonce": 200,
 }
 """Every field of a callback request, in the order of its page, and how many characters it may have."""
@@ -47,6 +49,8 @@ class CallbackPayload(msgspec.Struct, frozen=True, kw_only=True):
     """Where a number without a country is dialled (ISO 3166)."""
     keyed: bool = False
     """Whether the sender chose the submission id, so that the same id with another body is a conflict."""
+    identity: SignedIdentity | None = None
+    """What the body's identity token proves, by the adapter's keys and clock; None where there is none to read."""
 
 
 def normalize(payload: CallbackPayload) -> Sequence[Message]:
@@ -62,16 +66,18 @@ def normalize(payload: CallbackPayload) -> Sequence[Message]:
     fields.check()
     submission_id, fingerprint = identified(nonce, payload.submission_id, keyed=payload.keyed, body=payload.body)
     given = (("phone", phone), ("email", email))
+    addresses = tuple(Address(kind, value) for kind, value in given if value)
+    who = asking(Requester(addresses=addresses, name=name or None), payload.identity)
     return (
         Message(
             kind=Kind.CALLBACK,
             medium="form",
             external_id=submission_id,
-            requester=Requester(
-                addresses=tuple(Address(kind, value) for kind, value in given if value), name=name or None
-            ),
+            requester=who.requester,
+            submitter=who.submitter,
             thread=Thread(key=submission_id, external_id=submission_id),
-            proof=Proof.CLAIMED,
+            proof=who.proof,
+            evidence=who.evidence,
             fingerprint=fingerprint,
             text=topic,
             callback=Callback(
@@ -82,7 +88,7 @@ def normalize(payload: CallbackPayload) -> Sequence[Message]:
                 window_end=end,
                 topic=topic,
             ),
-            warnings=fields.unknown(),
+            warnings=(*fields.unknown(), *unread(fields.raw(FIELD), payload.identity)),
         ),
     )
 

@@ -2,13 +2,14 @@
 
 import codecs
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from itertools import islice
 from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
 
+from normalizers.identities import FIELD, LONGEST, SignedIdentity, asking, unread
 from normalizers.message import (
     Address,
     Incomplete,
@@ -16,13 +17,12 @@ from normalizers.message import (
     Message,
     MessageWarning,
     Problem,
-    Proof,
     Requester,
     Thread,
 )
 from normalizers.text import clean_line, clean_text, find_email
 
-LIMITS = {"name": 200, "email": 254, "subject": 300, "message": 100_000, "nonce": 200}
+LIMITS = {"name": 200, "email": 254, "subject": 300, "message": 100_000, FIELD: LONGEST, "nonce": 200}
 """Every field the form knows, and how many characters it may have."""
 
 _MOST_FIELDS = 100
@@ -39,6 +39,8 @@ class FormPayload(msgspec.Struct, frozen=True, kw_only=True):
     """Digest of the `Idempotency-Key` header, or made by the adapter for this POST; a nonce outranks it."""
     keyed: bool = False
     """Whether the sender chose the submission id, so that the same id with another body is a conflict."""
+    identity: SignedIdentity | None = None
+    """What the body's identity token proves, by the adapter's keys and clock; None where there is none to read."""
 
 
 def normalize(payload: FormPayload) -> Sequence[Message]:
@@ -52,6 +54,7 @@ def normalize(payload: FormPayload) -> Sequence[Message]:
     text = _text(values, problems)
     if problems:
         raise Incomplete(*(problems[field] for field in LIMITS if field in problems))
+    who = asking(Requester(addresses=(Address("email", email),), name=name or None), payload.identity)
     submission_id, keyed = payload.submission_id, payload.keyed
     if nonce:
         submission_id, keyed = "nonce:" + hashlib.sha256(nonce.encode()).hexdigest(), True
@@ -59,13 +62,15 @@ def normalize(payload: FormPayload) -> Sequence[Message]:
         Message(
             medium="form",
             external_id=submission_id,
-            requester=Requester(addresses=(Address("email", email),), name=name or None),
+            requester=who.requester,
+            submitter=who.submitter,
             thread=Thread(key=submission_id, external_id=submission_id),
-            proof=Proof.CLAIMED,
+            proof=who.proof,
+            evidence=who.evidence,
             fingerprint=hashlib.sha256(payload.body).hexdigest() if keyed else None,
             subject=subject or None,
             text=text,
-            warnings=_unknown(values),
+            warnings=(*_unknown(values.keys()), *unread(values.get(FIELD) or "", payload.identity)),
         ),
     )
 
@@ -120,9 +125,8 @@ def _decode_form(body: bytes) -> tuple[_Values, _Problems]:
 
 
 def _check_types(values: _Values, problems: _Problems) -> None:
-    for field in LIMITS:
-        value = values.get(field)
-        if value is not None and not isinstance(value, str):
+    for field, value in values.items():
+        if not isinstance(value, str) and value is not None and field in LIMITS:
             problems[field] = Problem(f"/{field}", "not_text", f"The {field} must be a string.")
 
 
@@ -162,7 +166,9 @@ def _text(values: _Values, problems: _Problems) -> str:
     return text
 
 
-def _unknown(fields: Iterable[str]) -> tuple[MessageWarning, ...]:
+def _unknown(fields: Set[str]) -> tuple[MessageWarning, ...]:
+    if fields <= LIMITS.keys():
+        return ()
     names = islice((field for field in fields if field not in LIMITS), _MOST_WARNINGS)
     return tuple(MessageWarning("unknown_field", clean_line(name, 40)) for name in names)
 

@@ -1,9 +1,11 @@
 """What tests of every room share."""
 
+import asyncio
 import random
 import socket
 import subprocess
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import closing
 
 _handed_out: set[int] = set()
@@ -38,3 +40,13 @@ def wait_for_port(port: int, process: subprocess.Popen[bytes], *, within: float 
             raise AssertionError(f"{process.args!r} ended with {process.returncode}")
         time.sleep(0.02)
     raise AssertionError(f"{process.args!r} does not listen on {port} within {within} s")
+
+
+async def until(true: Callable[[], bool | Awaitable[bool]], *, within: float = 10.0) -> None:
+    """Return once it is true; TimeoutError if that takes more than `within` seconds."""
+    async with asyncio.timeout(within):
+        while True:
+            answer = true()
+            if answer if isinstance(answer, bool) else await answer:
+                return
+            await asyncio.sleep(0.01)

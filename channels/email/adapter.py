@@ -61,7 +61,9 @@ class EmailAdapter:
         host, port = self._settings.endpoint
         loop = asyncio.get_running_loop()
         try:
-            return await loop.create_server(lambda: SmtpSession(desk), host, port, backlog=BACKLOG)
+            return await loop.create_server(
+                lambda: SmtpSession(desk), host, port, backlog=BACKLOG, reuse_port=self._host.shared_port
+            )
         except OSError as error:
             why = _WHY_NOT.get(error.errno or 0, "cannot be listened on")
             raise OSError(f"{self._settings.listen} {why}") from error

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from channels.api import Host
+from channels.identity import Identities
 from channels.submissions import SubmissionAdapter
 from channels.web_callback.settings import WebCallbackSettings
 from channels.web_callback.views import CallbackViews
@@ -22,13 +23,16 @@ class WebCallbackAdapter(SubmissionAdapter[CallbackPayload]):
     ) -> None:
         super().__init__(host, CallbackViews(host.inbox, settings, clock), self._payload, max_body=settings.max_body)
         self._clock, self._region = clock, settings.default_region
+        self._identities = Identities(settings.identity)
 
     def _payload(self, *, body: bytes, media_type: str, submission_id: str, keyed: bool) -> CallbackPayload:
+        now = self._clock()
         return CallbackPayload(
             body=body,
             media_type=media_type,
             submission_id=submission_id,
             keyed=keyed,
-            submitted_at=self._clock(),
+            submitted_at=now,
             default_region=self._region,
+            identity=self._identities.of(body, media_type, now),
         )

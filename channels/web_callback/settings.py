@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from channels.api import ChannelSettings
+from channels.identity_keys import IdentityKeys
 from channels.units import Size
 from normalizers.web_callback import find_zone
 
@@ -27,3 +28,5 @@ class WebCallbackSettings(ChannelSettings):
     """Chosen on the page where a browser does not tell its own, and the promise is told in it to who names none."""
     max_body: Annotated[Size, Field(ge=1024)] = 64 * 2**10
     """Largest POST, in bytes."""
+    identity: IdentityKeys | None = None
+    """Whose signature proves who asks."""

@@ -1,9 +1,11 @@
 """The front door of a contact form."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 from channels.api import Host
 from channels.form_views import FormViews
+from channels.identity import Identities
 from channels.submissions import SubmissionAdapter
 from channels.web_form.settings import WebFormSettings
 from normalizers.web_form import LIMITS, FormPayload
@@ -14,4 +16,12 @@ class WebFormAdapter(SubmissionAdapter[FormPayload]):
 
     def __init__(self, settings: WebFormSettings, host: Host[FormPayload]) -> None:
         views = FormViews(host.inbox, Path(__file__).parent, settings.languages, LIMITS)
-        super().__init__(host, views, FormPayload, max_body=settings.max_body)
+        self._identities = Identities(settings.identity)
+        make_payload = self._signed_payload if settings.identity else FormPayload
+        super().__init__(host, views, make_payload, max_body=settings.max_body)
+
+    def _signed_payload(self, *, body: bytes, media_type: str, submission_id: str, keyed: bool) -> FormPayload:
+        identity = self._identities.of(body, media_type, datetime.now(UTC))
+        return FormPayload(
+            body=body, media_type=media_type, submission_id=submission_id, keyed=keyed, identity=identity
+        )

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from channels.api import ChannelSettings
+from channels.identity_keys import IdentityKeys
 from channels.units import Size
 
 Language = Literal["ko", "en"]
@@ -27,3 +28,5 @@ class WebFormSettings(ChannelSettings):
     """Languages of the page; the first where a browser asks for none of them."""
     max_body: Annotated[Size, Field(ge=1024)] = 1024 * 1024
     """Largest body of a POST; what is larger gets 413."""
+    identity: IdentityKeys | None = None
+    """Whose signature proves who asks."""

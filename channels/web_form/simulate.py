@@ -6,7 +6,7 @@ from channels.api import FrontDoor
 from channels.sample_posts import post_sample, sample_fields
 from channels.web_form.settings import WebFormSettings
 
-_FIELDS = ("name", "email", "subject", "message")
+_FIELDS = ("name", "email", "subject", "message", "identity_token")
 
 
 async def simulate(settings: WebFormSettings, door: FrontDoor, sample: bytes, overrides: Mapping[str, str], /) -> str:

@@ -21,9 +21,13 @@ class Exit(IntEnum):
 _COMMANDS = {
     "channels": "List the channels there are, or print one channel's guide.",
     "check": "Load the configuration and every enabled adapter; connect nowhere.",
+    "dead-letters": "Show what could not be published, and try it again.",
+    "doctor": "Look at everything the gateway depends on, and say what to do.",
+    "explain": "Say for one message why: who, which proof, which rules, which promise.",
     "run": "Serve the enabled inboxes until told to stop.",
     "schema": "Print a machine-readable contract.",
     "simulate": "Send a real sample message through a channel's front door.",
+    "stats": "Say how full the queue and the spool are, and what came in.",
     "tail": "Read ticket envelopes without consuming them.",
 }
 
@@ -35,7 +39,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        command = importlib.import_module(f"gateway.cli.{cmd_name}").command
+        command = importlib.import_module(f"gateway.cli.{cmd_name.replace('-', '_')}").command
         assert isinstance(command, click.Command)
         return command
 

@@ -17,7 +17,7 @@ def command(config: Path) -> None:
     """Would it start? Load the configuration, what it names and every enabled channel; connect nowhere."""
     settings = read(config)
     try:
-        _, notes = verify(settings)
+        notes = verify(settings).notes
     except Misconfigured as error:
         fail(str(error), Exit.CONFIGURATION)
     for note in (*map(str, not_in_use(settings)), *notes):

@@ -1,69 +1,169 @@
 """`tail`: look at the queue."""
 
 import asyncio
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import click
+import msgspec
 
-from gateway import envelope as wire
+from channels.units import duration
 from gateway.cli import Exit, fail
 from gateway.cli.config import config_option, queue_url, read
-from gateway.queue.connection import QueueUnavailable, connect, mask
-from gateway.queue.keys import Keys
+from gateway.queue.connection import deployment, mask
+from gateway.queue.entry import QueueUnavailable
+from gateway.queue.keys import partitions
 from gateway.queue.reader import StreamEntry
 from gateway.queue.reader import read as read_queue
-from gateway.settings import Settings
 
 _COLOURS = {0: "yellow", 1: "cyan"}
+_TIMEOUT = 10.0
+"""Seconds for one answer: a page of large envelopes over a slow line, not a customer who waits."""
+
+
+class _Since(click.ParamType[timedelta]):
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        try:
+            return duration(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class _Tier(msgspec.Struct):
+    value: str
+
+
+class _Address(msgspec.Struct):
+    value: str
+
+
+class _Requester(msgspec.Struct):
+    proof: str
+    name: str | None = None
+    addresses: tuple[_Address, ...] = ()
+
+
+class _Data(msgspec.Struct):
+    reference: str
+    channel: str
+    tier: _Tier
+    requester: _Requester
+    received_at: datetime
+    subject: str | None = None
+    text: str = ""
+
+
+class _Event(msgspec.Struct):
+    """Of an envelope what a line shows: entries of every version of the gateway have that."""
+
+    data: _Data
+
+
+_decode = msgspec.json.Decoder(_Event).decode
+
+
+class Filters(msgspec.Struct, frozen=True, kw_only=True):
+    """What an entry must match; None matches all."""
+
+    channel: str | None = None
+    inbox: str | None = None
+    type: str | None = None
+    """As it stands in the entry, or its middle: `message.received`."""
+    grep: str | None = None
+    """A part of the id or of the reference, in capitals or not."""
+
+    def match(self, entry: StreamEntry) -> bool:
+        """Whether it is wanted."""
+        fields = entry.fields
+        return (
+            self.channel in (None, fields.get("channel"))
+            and self.inbox in (None, fields.get("inbox"))
+            and self.type in (None, kind := fields.get("type", ""), kind.removeprefix("support.").removesuffix(".v1"))
+            and (self.grep is None or self._found(self.grep.lower(), fields))
+        )
+
+    @staticmethod
+    def _found(part: str, fields: dict[str, str]) -> bool:
+        try:
+            reference = _decode(fields.get("event", "")).data.reference
+        except msgspec.MsgspecError:
+            reference = ""
+        return part in fields.get("id", "").lower() or part in reference.lower()
 
 
 @click.command()
 @click.option("--tier", help="Only this tier.")
 @click.option("--channel", help="Only this channel.")
-@click.option("--follow", "-f", is_flag=True, help="Wait for more.")
+@click.option("--inbox", help="Only this inbox.")
+@click.option("--type", "kind", metavar="TYPE", help="Only events of this type: message.received, call.updated ...")
+@click.option("--since", type=_Since(), help="Only what was published within this time: 90s, 15m, 1h, 7d.")
+@click.option("--grep", metavar="PART", help="Only what has this in its id or reference.")
+@click.option("--follow", "-f", is_flag=True, help="Wait for more, also while the queue is away.")
 @click.option("--json", "as_json", is_flag=True, help="One CloudEvent per line.")
-@click.option("-n", "most", type=click.IntRange(1, 100_000), default=100, show_default=True, help="How far back.")
+@click.option("-n", "most", type=click.IntRange(1, 100_000), default=100, show_default=True, help="At most so many.")
 @config_option
-def command(tier: str | None, channel: str | None, follow: bool, as_json: bool, most: int, config: Path) -> None:
-    """Read ticket envelopes, oldest first, without consuming them."""
-    settings = read(config)
-    if tier is not None and tier not in settings.tiers.order:
-        fail(f"no tier {tier}; there are: {', '.join(settings.tiers.order)}", Exit.USAGE)
-    tiers = [tier] if tier else list(settings.tiers.order)
-    url = queue_url(settings)
-    try:
-        asyncio.run(_tail(settings, url, tiers, channel, follow, as_json, most))
-    except QueueUnavailable as error:
-        fail(
-            f"no answer from the queue at {mask(url)} ({error}): is the gateway running?",
-            Exit.DEPENDENCY,
-        )
-
-
-async def _tail(
-    settings: Settings,
-    url: str,
-    tiers: list[str],
+def command(
+    tier: str | None,
     channel: str | None,
+    inbox: str | None,
+    kind: str | None,
+    since: timedelta | None,
+    grep: str | None,
     follow: bool,
     as_json: bool,
     most: int,
+    config: Path,
 ) -> None:
-    redis = connect(url)
+    """Read the newest ticket envelopes, oldest first, without consuming them."""
+    settings = read(config)
+    order = settings.tiers.order
+    if tier is not None and tier not in order:
+        fail(f"no tier {tier}; there are: {', '.join(order)}", Exit.USAGE)
+    filters = Filters(channel=channel, inbox=inbox, type=kind, grep=grep)
+    url = queue_url(settings)
+
+    tiers = [tier] if tier else list(order)
+
+    async def tail() -> None:
+        queue = deployment(url, timeout=_TIMEOUT)
+        parts = partitions(settings.queue.prefix, settings.queue.partitions)
+        try:
+            async for entry in read_queue(
+                queue, parts, tiers, most=most, since=since, wanted=filters.match, follow=follow, on_link=_link
+            ):
+                _show(entry, order.index(entry.tier), as_json)
+        finally:
+            await queue.close()
+
     try:
-        async for entry in read_queue(redis, Keys(prefix=settings.queue.prefix), tiers, follow=follow, most=most):
-            if channel is None or entry.fields.get("channel") == channel:
-                event = entry.fields.get("event", "")
-                click.echo(event if as_json else _line(entry, settings.tiers.order.index(entry.tier)))
-    finally:
-        await redis.aclose()
+        asyncio.run(tail())
+    except QueueUnavailable as error:
+        fail(f"no answer from the queue at {mask(url)} ({error}): is the gateway running?", Exit.DEPENDENCY)
 
 
-def _line(entry: StreamEntry, rank: int) -> str:
-    envelope = wire.decode(entry.fields["event"].encode())
-    data = envelope.data
-    who = data.requester.name or next((a.value for a in data.requester.addresses), "nobody known")
+def _link(up: bool, why: str) -> None:
+    click.echo("the queue is back" if up else f"the queue is away ({why}): waiting for it", err=True)
+
+
+def _show(entry: StreamEntry, rank: int, as_json: bool) -> None:
+    event = entry.fields.get("event", "")
+    try:
+        click.echo(msgspec.json.format(event, indent=-1) if as_json else _line(event, rank))
+    except (msgspec.MsgspecError, ValueError):
+        click.echo(f"entry {entry.entry_id} of {entry.tier} is no ticket envelope", err=True)
+
+
+def _line(event: str, rank: int) -> str:
+    data = _decode(event).data
+    who = data.requester.name or next((address.value for address in data.requester.addresses), "nobody known")
     what = " ".join((data.subject or data.text).split())[:70]
-    tier = click.style(f"{data.tier.value:<9}", fg=_COLOURS.get(rank, "white"))
-    when = f"{data.received_at:%Y-%m-%d %H:%M:%S}"
-    return f"{when} {tier} {data.channel:<12} {data.reference}  {data.requester.proof.value:<9} {who[:24]}: {what}"
+    tier = click.style(f"{_tame(data.tier.value):<9}", fg=_COLOURS.get(rank, "white"))
+    rest = f"{data.channel:<12} {data.reference}  {data.requester.proof:<9} {who[:24]}: {what}"
+    return f"{data.received_at:%Y-%m-%d %H:%M:%S} {tier} {_tame(rest)}"
+
+
+def _tame(text: str) -> str:
+    """Without what would move the cursor, colour the terminal or turn the reading direction."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)

@@ -1,139 +1,117 @@
-"""Customers from a CSV file, held in memory: exact address first, then mail domain."""
+"""Customers from a file, held in memory and read again when it changes; a broken edit keeps the last good one."""
 
-import csv
-import io
-import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime
+import asyncio
+from collections.abc import Callable, Collection, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeAlias
 
-from gateway.directory.lookup import UNKNOWN, Customer, Lookup
-from normalizers.message import Address, Related
-from normalizers.text import find_email
+import msgspec
 
-COLUMNS = (
-    "customer_id,organization,tier,name,email,domain,phone,twitter,"
-    "slack_team,slack_user,salesforce_account,salesforce_opportunity"
-).split(",")
-_NOT_DIGITS = re.compile(r"\D")
-_REQUIRED = {"customer_id", "tier"}
+from gateway.directory import table
+from gateway.directory.lookup import Lookup, Question
+from gateway.directory.matching import Known, answer, choose
+from gateway.directory.options import Callbacks, DirectoryError, Encoding, FileOptions
+from normalizers.message import Address
 
-
-class DirectoryError(Exception):
-    """The file cannot be used; one line per fault, as `file:line: column: what is wrong`."""
-
-    def __init__(self, faults: Sequence[str]) -> None:
-        super().__init__("\n".join(faults))
-        self.faults = tuple(faults)
+_MOST_RECENT = 8192
+Stamp: TypeAlias = tuple[int, int, int] | None
+"""Inode, size and time of change; None where there is no file."""
 
 
-class FileDirectory:
-    """An index of one CSV file; two different customers for one address are ambiguous, never a guess."""
+class FileSource:
+    """One file, read when this is built (raises DirectoryError); asking it never waits."""
 
-    def __init__(self, rows: Iterable[tuple[Address, Customer]], *, source: str, as_of: datetime) -> None:
-        index: dict[Address, Lookup] = {}
-        self.ambiguous: set[Address] = set()
-        """Addresses that name several customers: nobody gets a tier by them."""
-        for address, customer in rows:
-            here = index.get(address)
-            if here is None or (here.customer and here.customer.customer_id == customer.customer_id):
-                known = Lookup(status="known", customer=customer, matched=address, source=source, as_of=as_of)
-                index.setdefault(address, known)
-            else:
-                self.ambiguous.add(address)
-                index[address] = Lookup(status="ambiguous", matched=address, source=source, as_of=as_of)
-        self._index: Mapping[Address, Lookup] = index
+    def __init__(
+        self,
+        options: FileOptions,
+        *,
+        name: str = "file",
+        tiers: Collection[str],
+        callbacks: Callbacks | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.name = name
+        self._path, self._encoding, self._refresh = options.path, options.encoding, options.refresh
+        self._tiers, self._clock = tuple(tiers), clock
+        self.callbacks = callbacks or Callbacks()
+        self._seen = self._used = _stamp(self._path)
+        self._table, self._as_of = _load(self._path, self._tiers, self._encoding), clock()
+        self._recent: dict[Address, Lookup | None] = {}
+        self._outdated = False
 
-    async def find(self, addresses: Sequence[Address], /) -> Lookup:
-        """The first address that is known as it stands, else the first whose mail domain is."""
-        for address in addresses:
-            if (found := self._index.get(address)) is not None:
-                return found
-        for address in addresses:
-            mailbox, _, domain = address.value.rpartition("@")
-            if address.kind == "email" and mailbox and (found := self._index.get(Address("domain", domain))):
-                return found
-        return UNKNOWN
+    @property
+    def down(self) -> bool:
+        """Whether the file changed into something that cannot be used, or is gone."""
+        return self._outdated
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is odd about the file in use."""
+        return self._table.notes
 
     def __len__(self) -> int:
-        return len(self._index)
+        return len(self._table.rows)
+
+    async def find(self, question: Question, deadline: float = 0.0, /) -> Lookup:
+        """`stale` while the file that changed cannot be used, or is gone."""
+        found = choose(question, self._look)
+        if self._outdated and found.status == "known":
+            return msgspec.structs.replace(found, status="stale")
+        return found
+
+    def places(self, address: Address) -> tuple[str, ...]:
+        """Where the file names a customer by this address, as `file:line`; more than one where it names several."""
+        return tuple(f"{self._path}:{line}" for line in self._table.lines(address.kind, address.value))
+
+    def _look(self, address: Address) -> Lookup | None:
+        try:
+            return self._recent[address]
+        except KeyError:
+            pass
+        found = [Known(customer) for customer in self._table.rows.find(address.kind, address.value)]
+        if len(self._recent) >= _MOST_RECENT:
+            self._recent.clear()
+        kept = self._recent[address] = answer(address, found, source=self.name, as_of=self._as_of)
+        return kept
+
+    async def watch(self) -> None:
+        """Look at the file as often as it says, until cancelled."""
+        while True:
+            await asyncio.sleep(self._refresh)
+            await self.refresh()
+
+    async def refresh(self) -> None:
+        """Read the file if it changed and has settled: who copies a large one writes for more than a moment."""
+        before, self._seen = self._seen, await asyncio.to_thread(_stamp, self._path)
+        if self._seen != before or self._seen == self._used:
+            return
+        try:
+            fresh = await asyncio.to_thread(_load, self._path, self._tiers, self._encoding)
+            if await asyncio.to_thread(_stamp, self._path) != self._seen:
+                return  # it changed while it was read: the next look sees it again
+            if self._table.customers and not fresh.customers:
+                raise DirectoryError([f"{self._path}: names no customer any more"])
+        except DirectoryError as error:
+            self._used, self._outdated = self._seen, True
+            self.callbacks.on_refuse(self.name, self._without_folder(error.faults))
+            return
+        self._used, self._outdated = self._seen, False
+        self._table, self._as_of, self._recent = fresh, self._clock(), {}
+        self.callbacks.on_reload(self.name, len(fresh.rows), self._without_folder(fresh.notes))
+
+    def _without_folder(self, lines: Sequence[str]) -> list[str]:
+        """Fit for a log."""
+        return [line.replace(str(self._path), self._path.name) for line in lines]
 
 
-def load(path: Path, *, tiers: Collection[str], as_of: datetime) -> FileDirectory:
-    """Read `path` (UTF-8, with or without a byte order mark). Raises DirectoryError with every fault."""
+def _load(path: Path, tiers: Collection[str], encoding: Encoding) -> table.Table:
+    return table.read(path, tiers=tiers, encoding=encoding)
+
+
+def _stamp(path: Path) -> Stamp:
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise DirectoryError([f"{path}: cannot be read: {error.strerror}"]) from error
-    except UnicodeDecodeError as error:
-        raise DirectoryError([f"{path}: is not UTF-8 (Excel: save as 'CSV UTF-8'): {error.reason}"]) from error
-    reader = csv.DictReader(io.StringIO(text, newline=""), restkey="", strict=True)
-    faults = _header_faults(path, reader.fieldnames or ())
-    if faults:
-        raise DirectoryError(faults)
-    rows: list[tuple[Address, Customer]] = []
-    tier_of: dict[str, str] = {}
-    for row in _read(reader, path):
-        where = f"{path}:{reader.line_num}"
-        if "" in row:
-            faults.append(f"{where}: more cells than the header has columns")
-            continue
-        cells = {column: (row.get(column) or "").strip() for column in COLUMNS}
-        if cells["email"] and find_email(cells["email"]) is None:
-            faults.append(f"{where}: email: is not one address")
-        if tier_of.setdefault(cells["customer_id"], cells["tier"]) != cells["tier"]:
-            faults.append(f"{where}: tier: this customer has another tier in an earlier line")
-        if cells["tier"] not in tiers:
-            faults.append(f"{where}: tier: must be one of {', '.join(tiers)}")
-        if not cells["customer_id"]:
-            faults.append(f"{where}: customer_id: is empty")
-        if cells["phone"] and not cells["phone"].startswith("+"):
-            faults.append(f"{where}: phone: must begin with + and the country code (E.164), such as +821012345678")
-        if bool(cells["slack_team"]) != bool(cells["slack_user"]):
-            faults.append(f"{where}: slack_team and slack_user only mean something together")
-        customer = _customer(cells)
-        rows.extend((address, customer) for address in _addresses(cells))
-    if faults:
-        raise DirectoryError(faults)
-    return FileDirectory(rows, source="file", as_of=as_of)
-
-
-def _read(reader: "csv.DictReader[str]", path: Path) -> Iterable[dict[str, str]]:
-    try:
-        yield from reader
-    except csv.Error as error:
-        raise DirectoryError([f"{path}:{reader.line_num}: cannot be read as CSV: {error}"]) from error
-
-
-def _header_faults(path: Path, header: Sequence[str]) -> list[str]:
-    if len(header) == 1 and ";" in header[0]:
-        return [f"{path}:1: the columns are separated by semicolons: save the file with commas"]
-    faults = [f"{path}:1: the column {name} is missing" for name in sorted(_REQUIRED - set(header))]
-    faults += [f"{path}:1: the column {name} is unknown" for name in header if name not in COLUMNS]
-    faults += [f"{path}:1: the column {name} stands twice" for name in COLUMNS if list(header).count(name) > 1]
-    return faults
-
-
-def _customer(cells: Mapping[str, str]) -> Customer:
-    related = [
-        Related(system="salesforce", type=kind, id=cells[column])
-        for kind, column in (("Account", "salesforce_account"), ("Opportunity", "salesforce_opportunity"))
-        if cells[column]
-    ]
-    return Customer(
-        customer_id=cells["customer_id"],
-        tier=cells["tier"],
-        organization=cells["organization"] or None,
-        name=cells["name"] or None,
-        related=tuple(related),
-    )
-
-
-def _addresses(cells: Mapping[str, str]) -> Iterable[Address]:
-    for kind in ("email", "domain", "twitter"):
-        if cells[kind]:
-            yield Address(kind, (find_email(cells[kind]) or cells[kind]).lower().removeprefix("@"))
-    if cells["phone"]:
-        yield Address("phone", "+" + _NOT_DIGITS.sub("", cells["phone"]))
-    if cells["slack_user"]:
-        yield Address("slack", f"{cells['slack_team']}/{cells['slack_user']}")
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns

@@ -1,6 +1,7 @@
 """The names on Redis. One hash tag per partition, so that a batch touches one cluster slot."""
 
 from dataclasses import dataclass
+from hashlib import blake2b
 
 DEAD = "dead"
 
@@ -27,3 +28,21 @@ class Keys:
     def stats(self) -> str:
         """Hash of counters."""
         return self._key("stats")
+
+    @property
+    def probe(self) -> str:
+        """A stream of one entry that nobody reads: what is written to know that the server takes writes."""
+        return self._key("probe")
+
+
+def partitions(prefix: str, count: int) -> tuple[Keys, ...]:
+    """The keys of every partition; a single one has the bare prefix."""
+    if count == 1:
+        return (Keys(prefix=prefix),)
+    return tuple(Keys(prefix=f"{prefix}:{number}") for number in range(count))
+
+
+def conversation_hash(conversation: str) -> int:
+    """63 bits of a conversation's name: the same in every process and at every start."""
+    digest = blake2b(conversation.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1

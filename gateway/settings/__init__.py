@@ -11,9 +11,11 @@ from pydantic import PrivateAttr, SerializeAsAny, ValidationError
 from channels.api import ChannelSettings
 from channels.planned import PLANNED
 from gateway.settings import development
+from gateway.settings import rules as tagging_rules
+from gateway.settings.directory import DirectorySource
 from gateway.settings.file import ConfigError, ConfigProblem, KeyPath, Source, read
-from gateway.settings.policies import DirectorySource, FileSource, Rule, Sla
-from gateway.settings.sections import EVERYWHERE, Embedded, Http, Logs, Objects, Queue, Section, Spool, Tiers
+from gateway.settings.policies import Rule, Sla
+from gateway.settings.sections import EVERYWHERE, Embedded, Http, Logs, Lookup, Objects, Queue, Section, Spool, Tiers
 from gateway.settings.words import explain
 
 __all__ = ["ConfigError", "ConfigProblem", "Settings", "json_schema", "load", "not_in_use"]
@@ -35,6 +37,7 @@ class Settings(Section):
     tiers: Tiers = Tiers()
     directory: tuple[DirectorySource, ...] = ()
     """Asked in this order."""
+    lookup: Lookup = Lookup()
     rules: tuple[Rule, ...] = ()
     sla: Sla = Sla()
     channels: Mapping[str, SerializeAsAny[ChannelSettings]] = {}
@@ -70,6 +73,9 @@ def load(path: Path, *, environ: Mapping[str, str], channel_settings: SettingsOf
         settings = Settings.model_validate({**sound, "channels": inboxes})
     settings._source = source
     problems += _clashes(settings, unknown=wrong)
+    if any(problem.key.startswith("channels.") for problem in problems):
+        wrong.add("channels")
+    problems += tagging_rules.faults(settings, unknown=wrong)
     problems += _known_secrets(settings)
     if problems:
         raise ConfigError(problems)
@@ -79,20 +85,9 @@ def load(path: Path, *, environ: Mapping[str, str], channel_settings: SettingsOf
 def not_in_use(settings: Settings, *, planned: Container[str] = PLANNED) -> tuple[ConfigProblem, ...]:
     """What the file asks for and no part of this version does yet, and a file without inboxes; in file order."""
     source = settings.source
-    later: list[KeyPath] = [(section,) for section in ("spool", "rules") if (section,) in source]
-    if settings.queue.partitions > 1:
-        later.append(("queue", "partitions"))
-    if settings.queue.url.startswith(("redis+cluster://", "redis+sentinel://")):
-        later.append(("queue", "url"))
+    later: list[KeyPath] = []
     if not settings.objects.url.startswith("file://"):
         later.append(("objects", "url"))
-    for number, entry in enumerate(settings.directory):
-        if not isinstance(entry, FileSource):
-            later.append(("directory", number))
-        elif entry.refresh is not None:
-            later.append(("directory", number, "refresh"))
-    for name, calendar in settings.sla.calendars.items():
-        later += [("sla", "calendars", name, key) for key in ("hours", "holidays") if getattr(calendar, key)]
     later += [("channels", name) for name, inbox in settings.channels.items() if inbox.type in planned]
     notes = [source.problem(path, "accepted, not in use yet") for path in later]
     if not any(inbox.enabled and inbox.type not in planned for inbox in settings.channels.values()):

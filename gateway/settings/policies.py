@@ -1,112 +1,46 @@
-"""The sections of the configuration that say who is who, what is tagged and how soon a reply is due."""
+"""The sections of the configuration that say what is tagged and how soon a reply is due."""
 
-import re
 from collections.abc import Mapping
 from datetime import timedelta
-from pathlib import Path
 from typing import Annotated, Literal
-from zoneinfo import ZoneInfo
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    SecretStr,
-    ValidationInfo,
-    WithJsonSchema,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from channels.units import Form
-from gateway.settings.sections import Below, Positive, Section, Text, WebUrl
+from gateway.settings.calendars import Calendar
+from gateway.settings.sections import Below, Positive, Section, Text
+from gateway.settings.values import MANY, checked
 
-_DAY = "(mon|tue|wed|thu|fri|sat|sun)"
-_SPAN = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)")
-
-Days = Annotated[str, Form(rf"{_DAY}(-{_DAY})?", "a day or days such as sat or mon-fri")]
-Tag = Annotated[str, Form(r"[a-z0-9_]{1,60}", "a-z, 0-9 and _, at most 60")]
-
-
-def _one_or_many(value: object) -> object:
-    return [value] if isinstance(value, str) else value
+_OWN_TAGS = ("channel_", "medium_", "tier_", "brand_", "inbox_")
+_LONGEST_REGEX = 1000
+_LONGEST_TARGET = timedelta(days=366)
 
 
-def _zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (OSError, ValueError, KeyError):
-        raise ValueError("is not a time zone; write one such as Asia/Seoul or UTC") from None
-    return name
+def _regex(expression: str) -> None:
+    from gateway.tagging.conditions import regex
+
+    regex(expression)
 
 
-def _span(text: str) -> str:
-    match = _SPAN.fullmatch(text)
-    if match is None or not match[1] + match[2] < match[3] + match[4] <= "2400":
-        raise ValueError("must be opening hours such as 09:00-18:00")
-    return text
+def _not_our_own(tag: str) -> None:
+    if tag.startswith(_OWN_TAGS):
+        raise ValueError(f"must not begin with {', '.join(_OWN_TAGS)}: those tags the gateway gives itself")
 
 
-_Patterns = WithJsonSchema(
-    {
-        "anyOf": [
-            {"type": "string", "minLength": 1},
-            {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1},
-        ]
-    }
-)
-Globs = Annotated[tuple[Text, ...], BeforeValidator(_one_or_many), Field(min_length=1), _Patterns]
+def _within_a_year(target: timedelta) -> timedelta:
+    if target > _LONGEST_TARGET:
+        raise ValueError(f"must be at most {_LONGEST_TARGET.days} days")
+    return target
+
+
+Tag = Annotated[str, Form(r"[a-z0-9_]{1,60}", "a-z, 0-9 and _, at most 60"), checked(_not_our_own)]
+Language = Annotated[str, Form(r"[a-z*?]{1,3}(-[A-Za-z0-9*?]{1,8})?", "a language such as ko, en or und")]
+Regex = Annotated[Text, Field(max_length=_LONGEST_REGEX), checked(_regex)]
+Target = Annotated[Positive, AfterValidator(_within_a_year)]
+Globs = Annotated[tuple[Text, ...], *MANY]
 """One pattern or several, of which one must fit; `*` stands for anything."""
-Span = Annotated[str, AfterValidator(_span)]
-Spans = Annotated[tuple[Span, ...], BeforeValidator(_one_or_many), Field(min_length=1), _Patterns]
-
-
-class Source(Section):
-    """What every directory that is asked over the network has."""
-
-    timeout: Positive = timedelta(milliseconds=500)
-
-
-class FileSource(Section):
-    """Customers in a CSV file."""
-
-    type: Literal["file"]
-    path: Path
-    refresh: Positive | None = None
-    """How often to look whether the file has changed."""
-
-
-class RedisSource(Source):
-    """Customers in hashes of a Redis."""
-
-    type: Literal["redis"]
-    url: Annotated[
-        str, Form(r"(rediss?|unix)://.+", "a URL that begins with redis://, rediss:// or unix://"), Field(repr=False)
-    ]
-    prefix: Text = "customers"
-
-
-class HttpSource(Source):
-    """Customers behind an HTTP interface of your own."""
-
-    type: Literal["http"]
-    url: WebUrl
-    tokens: tuple[Annotated[SecretStr, Field(min_length=1)], ...] = ()
-    """Bearer tokens, newest first."""
-
-
-class SalesforceSource(Source):
-    """Accounts and contacts of a Salesforce org."""
-
-    type: Literal["salesforce"]
-    instance_url: WebUrl
-    client_id: Text
-    client_secrets: Annotated[tuple[Annotated[SecretStr, Field(min_length=1)], ...], Field(min_length=1)]
-    """Newest first."""
-    tier_field: Text = "Support_Tier__c"
-
-
-DirectorySource = Annotated[FileSource | RedisSource | HttpSource | SalesforceSource, Field(discriminator="type")]
+Languages = Annotated[tuple[Language, ...], *MANY]
+Regexes = Annotated[tuple[Regex, ...], *MANY]
 
 
 class Which(Section):
@@ -119,13 +53,40 @@ class Which(Section):
     tier: Globs | None = None
 
 
-class When(Which):
-    """Which messages a rule is for, by what was said as well."""
+class Raised(Section):
+    """Which flags a message must have (true) or must not have (false)."""
 
-    language: Globs | None = None
+    auto_reply: bool | None = None
+    bounce: bool | None = None
+    list: bool | None = None
+    loop: bool | None = None
+
+    @model_validator(mode="after")
+    def _names_one(self) -> "Raised":
+        if not self.model_dump(exclude_none=True):
+            raise ValueError("must name a flag: auto_reply, bounce, list or loop")
+        return self
+
+
+class When(Which):
+    """Which messages a rule is for, by what was said and when as well."""
+
+    language: Languages | None = None
     to: Globs | None = None
     sender: Annotated[Globs | None, Field(alias="from")] = None
+    """Any address of who asks, or of who typed it."""
     subject: Globs | None = None
+    subject_contains: Globs | None = None
+    """Plain words, of which one must stand somewhere; letter case does not count."""
+    subject_regex: Regexes | None = None
+    """Regular expressions of RE2, of which one must be found; letter case does not count."""
+    text_contains: Globs | None = None
+    text_regex: Regexes | None = None
+    flags: Raised | None = None
+    open: Text | None = None
+    """A calendar that is open when the message comes."""
+    closed: Text | None = None
+    """A calendar that is closed when the message comes."""
 
 
 class Then(Section):
@@ -133,11 +94,14 @@ class Then(Section):
 
     tags: tuple[Tag, ...] = ()
     priority: Literal["low", "normal", "high", "urgent"] | None = None
+    """The last rule that fits has the say, of the brand too."""
+    brand: Annotated[str, Form(r"[a-z0-9_]{1,40}", "a-z, 0-9 and _, at most 40")] | None = None
+    """In place of the inbox's own."""
 
     @model_validator(mode="after")
     def _adds_something(self) -> "Then":
-        if not self.tags and self.priority is None:
-            raise ValueError("must add tags, a priority or both")
+        if not self.tags and self.priority is None and self.brand is None:
+            raise ValueError("must add tags, a priority or a brand")
         return self
 
 
@@ -148,22 +112,13 @@ class Rule(Section):
     then: Then
 
 
-class Calendar(Section):
-    """When people are there; without hours, always."""
-
-    timezone: Annotated[Text, AfterValidator(_zone)]
-    hours: Mapping[Days, Spans] | None = None
-    holidays: Annotated[str, Form(r"[A-Z]{2}(-[A-Z0-9]{1,3})?", "a country such as KR, US or DE-BE")] | None = None
-    """Public holidays of a country: KR, US, DE-BE."""
-
-
 class Policy(Section):
     """How soon an answer is due; the first policy that fits wins."""
 
     name: Text | None = None
     when: Which = Which()
-    first_reply: Positive | None = None
-    callback: Positive | None = None
+    first_reply: Target | None = None
+    callback: Target | None = None
     calendar: Text
 
     @model_validator(mode="after")

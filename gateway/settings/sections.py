@@ -10,12 +10,13 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic import field_validator as check
 
 from channels.units import Duration, Form, Size
+from gateway.directory.options import Limits
 from normalizers.message import Proof
 
-QUEUE_SCHEMES = ("redis", "rediss", "unix", "redis+cluster", "redis+sentinel")
+QUEUE_SCHEMES = ("redis", "rediss", "unix", "redis+cluster", "redis+sentinel", "rediss+cluster", "rediss+sentinel")
 OBJECT_SCHEMES = ("file", "s3", "gs", "az")
 EVERYWHERE = ("*", "0.0.0.0", "::", "[::]")
-_RESERVED = ("dead", "seen", "stats", "media")
+_RESERVED = ("dead", "seen", "stats", "media", "probe")
 
 
 class Below(ValueError):
@@ -37,7 +38,7 @@ def _queue_url(url: str) -> str:
         raise ValueError(f"nothing follows {scheme}://")
     if scheme in ("redis", "rediss") and not _port_is_a_number(url):
         raise ValueError("the port must be a number")
-    if scheme == "redis+sentinel" and not urlsplit(url).path.strip("/"):
+    if scheme.endswith("+sentinel") and not urlsplit(url).path.strip("/"):
         raise ValueError("must name the master: redis+sentinel://host1,host2/mymaster")
     return url
 
@@ -128,6 +129,20 @@ class Queue(Section):
     """More than 1 spreads conversations over a Redis Cluster."""
     dedupe_window: Positive = timedelta(days=7)
     """How long the same message from a vendor is recognised as a repeat."""
+    timeout: Annotated[Positive, Field(le=timedelta(seconds=30))] = timedelta(seconds=1)
+    """How long a write may take before the spool takes over; vendors wait three seconds and more."""
+    wait_replicas: Annotated[int, Field(ge=0, le=16), BeforeValidator(_no_flag)] = 0
+    """Replicas that must have a write before anybody hears yes (WAIT)."""
+    wait_fsync: bool = False
+    """Whether the server, and those replicas, must have fsynced it too (WAITAOF: Redis 7.2, Valkey 8 and newer)."""
+    trim: Positive = timedelta(seconds=10)
+    """How often what every consumer group has acknowledged is deleted."""
+    stream_bound: Annotated[int, Field(ge=1), BeforeValidator(_no_flag)] = 1_000_000
+    """Entries on one stream over which the gateway raises its voice; nothing is dropped."""
+    keep_dead: Positive = timedelta(days=30)
+    """How long dead letters are kept."""
+    keep_stats: Annotated[Positive, Field(ge=timedelta(hours=1))] = timedelta(days=35)
+    """How long the counts behind `stats --since` are kept."""
 
 
 class Embedded(Section):
@@ -145,7 +160,11 @@ class Spool(Section):
     """Where messages wait on disk while Redis is away."""
 
     dir: Path = Path("var/spool")
+    """On a disk of this machine: a network filesystem cannot promise what a spool promises."""
     max_bytes: Annotated[Size, Field(ge=2**20)] = 10**9
+    """Of all processes together; over that senders are told to come again."""
+    min_free: Annotated[Size, Field(ge=0)] = 64 * 10**6
+    """Room that is left to others on the disk."""
 
 
 class Objects(Section):
@@ -192,6 +211,31 @@ class Tiers(Section):
             if name not in order:
                 raise Below(f"is not a tier; tiers.order has {', '.join(order)}", name)
         return dict.fromkeys(order[: order.index(default)], Proof.CLAIMED) | dict(given)
+
+
+class Lookup(Section):
+    """How long a message waits to hear who is asking, and how old the answer may be."""
+
+    budget: Positive = timedelta(milliseconds=500)
+    """For all sources together; then the last known is used, or the default tier."""
+    fresh: Positive = timedelta(minutes=15)
+    """How long an answer is not asked for again."""
+    stale: Positive = timedelta(hours=24)
+    """How old an answer may be that is used because its source fails."""
+    negative: Positive = timedelta(seconds=60)
+    """How long somebody whom a source does not know is not asked for again."""
+    entries: Annotated[int, Field(ge=1), BeforeValidator(_no_flag)] = 50_000
+    """Customers, and as many strangers, remembered of each source."""
+
+    def limits(self) -> Limits:
+        """For the directory."""
+        return Limits(
+            budget=self.budget.total_seconds(),
+            fresh=self.fresh.total_seconds(),
+            stale=self.stale.total_seconds(),
+            negative=self.negative.total_seconds(),
+            entries=self.entries,
+        )
 
 
 class Logs(Section):

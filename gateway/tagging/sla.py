@@ -5,6 +5,8 @@ from fnmatch import fnmatchcase
 
 import msgspec
 
+from gateway.tagging.calendars import ALWAYS, Calendar
+
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """What a policy may depend on."""
@@ -27,15 +29,25 @@ class Promise(msgspec.Struct, frozen=True, kw_only=True):
     """Pairs of a field of `Asked` and its patterns."""
     first_reply: timedelta | None = None
     callback: timedelta | None = None
+    hours: Calendar = ALWAYS
+    """What `calendar` names: both targets are counted on it."""
 
     def fits(self, asked: Asked) -> bool:
         """Whether this policy is the one to apply, had no earlier one fitted."""
+        return self.refused(asked) is None
+
+    def refused(self, asked: Asked) -> str | None:
+        """The first field of `asked` that keeps this policy from fitting; None where it fits."""
         if self.first_reply is None and not asked.callback:
-            return False
-        return all(
-            any(fnmatchcase(getattr(asked, field) or "", pattern) for pattern in patterns)
-            for field, patterns in self.conditions
-        )
+            return "callback"
+        for field, patterns in self.conditions:
+            value = getattr(asked, field) or ""
+            for pattern in patterns:
+                if fnmatchcase(value, pattern):
+                    break
+            else:
+                return field
+        return None
 
 
 class Sla(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,7 +67,7 @@ def promise(
     received_at: datetime,
     window: tuple[datetime | None, datetime | None] = (None, None),
 ) -> Sla | None:
-    """The due times by wall clock; a target for callbacks is only given where somebody asked for one.
+    """The due times in open time of the policy's calendar; a callback only has one where somebody asked for it.
 
     A callback is due from the start of the window it was asked for, and no later than its end.
     """
@@ -65,17 +77,15 @@ def promise(
                 policy=one.name,
                 calendar=one.calendar,
                 clock_start=received_at,
-                first_reply_due_at=received_at + one.first_reply if one.first_reply is not None else None,
-                callback_due_at=_callback_due(one.callback, received_at, *window) if asked.callback else None,
-                outside_hours=False,
+                first_reply_due_at=one.hours.due(received_at, one.first_reply) if one.first_reply is not None else None,
+                callback_due_at=_callback_due(one, received_at, *window) if asked.callback else None,
+                outside_hours=not one.hours.open_at(received_at),
             )
     return None
 
 
-def _callback_due(
-    target: timedelta | None, received_at: datetime, start: datetime | None, end: datetime | None
-) -> datetime | None:
-    if target is None:
+def _callback_due(one: Promise, received_at: datetime, start: datetime | None, end: datetime | None) -> datetime | None:
+    if one.callback is None:
         return None
-    due = max(received_at, start or received_at) + target
+    due = one.hours.due(max(received_at, start or received_at), one.callback)
     return due if end is None else max(received_at, min(due, end))

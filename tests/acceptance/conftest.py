@@ -20,7 +20,9 @@ from tests.support import free_port, wait_for_port
 
 CONFIG = """\
 http: {{host: 127.0.0.1, port: {http}, public_url: "http://127.0.0.1:{http}"}}
+queue: {{url: "{queue}"}}
 embedded: {{port: {valkey}, dir: "{folder}/valkey", fsync: {fsync}}}
+spool: {{dir: "{spool}", min_free: {min_free}}}
 objects: {{url: "file://{folder}/objects"}}
 logs: {{format: json}}
 directory: [{{type: file, path: config/customers.csv}}]
@@ -40,16 +42,34 @@ class Gateway:
         self.config = folder / "gateway.yaml"
         self.log = folder / "log"
         self.process: subprocess.Popen[bytes] | None = None
+        self.environ = dict(os.environ)
         self.configure()
 
-    def configure(self, *, fsync: str = "always", more: str = "") -> None:
-        text = CONFIG.format(http=self.http, smtp=self.smtp, valkey=self.valkey, folder=self.folder, fsync=fsync)
+    def configure(
+        self,
+        *,
+        fsync: str = "always",
+        queue: str = "embedded",
+        spool: Path | None = None,
+        min_free: str = "0",
+        more: str = "",
+    ) -> None:
+        text = CONFIG.format(
+            http=self.http,
+            smtp=self.smtp,
+            valkey=self.valkey,
+            folder=self.folder,
+            fsync=fsync,
+            queue=queue,
+            spool=spool or self.folder / "spool",
+            min_free=min_free,
+        )
         self.config.write_text(text + more, encoding="utf-8")
 
     def start(self, *arguments: str) -> None:
         """Run it; return once it listens."""
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(self.command("run", *arguments), stdout=log, stderr=log)
+            self.process = subprocess.Popen(self.command("run", *arguments), stdout=log, stderr=log, env=self.environ)
         wait_for_port(self.http, self.process)
         with urllib.request.urlopen(f"{self.url}/readyz", timeout=30):  # taken early, answered once all is ready
             pass

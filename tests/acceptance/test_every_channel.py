@@ -39,6 +39,7 @@ def shipped(new_gateway) -> Gateway:
         ("SMTP_PORT:-2525", gateway.smtp),
         ("EMBEDDED_PORT:-6390", gateway.valkey),
         ("OBJECTS_URL:-file://var/objects", f"file://{gateway.folder}/objects"),
+        ("SPOOL_DIR:-var/spool", f"{gateway.folder}/spool"),
     ):
         assert f"${{{variable}}}" in text
         text = text.replace(f"${{{variable}}}", str(value))

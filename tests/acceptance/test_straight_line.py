@@ -17,6 +17,8 @@ import jsonschema  # type: ignore[import-untyped]
 import pytest
 
 from tests.acceptance.conftest import Gateway
+from tests.acceptance.load import TIERS
+from tests.gateway.servers import eventually
 from tests.support import wait_for_port
 
 
@@ -255,7 +257,7 @@ def test_two_gateways_may_share_the_embedded_server(gateway, new_gateway: Callab
 
 def test_a_password_of_the_queue_is_never_on_the_screen(gateway, new_gateway: Callable[[], Gateway]):
     other = new_gateway()
-    other.configure(more=f'queue: {{url: "redis://default:hunter2@127.0.0.1:{gateway.valkey}/0"}}\n')
+    other.configure(queue=f"redis://default:hunter2@127.0.0.1:{gateway.valkey}/0")
     other.start()
     other.stop()
     assert f"redis://127.0.0.1:{gateway.valkey}/0" in other.logged()
@@ -289,16 +291,34 @@ def test_a_stop_closes_every_door_before_it_waits_for_anybody(gateway):
     assert gateway.process.wait(25) == 0
 
 
-def test_not_ready_while_nothing_can_be_written(gateway):
+def test_it_is_ready_as_long_as_the_spool_takes_what_redis_does_not(gateway):
+    def checks() -> dict[str, str]:
+        with urllib.request.urlopen(f"{gateway.url}/readyz", timeout=10) as answer:
+            return dict(json.load(answer)["checks"])
+
+    with gateway.redis() as redis:
+        redis.config_set("maxmemory", 1)
+        assert post(gateway, form())[0] == 202
+        assert checks()["queue"] == "away: 1 in the spool"
+        redis.config_set("maxmemory", 0)
+        eventually(lambda: checks()["queue"] == "ok")
+        assert sum(redis.xlen(f"{{tickets}}:{tier}") for tier in TIERS) == 1
+    events = [json.loads(line)["event"] for line in gateway.logged().splitlines() if line.startswith("{")]
+    told = [event for event in events if event.startswith(("link.", "spool."))]
+    assert sorted(told) == ["link.down", "link.up", "spool.drained", "spool.started"]
+
+
+def test_not_ready_while_nothing_can_be_written(new_gateway: Callable[[], Gateway]):
+    gateway = new_gateway()
+    gateway.configure(min_free="1000TB")
+    gateway.start()
     with gateway.redis() as redis:
         redis.config_set("maxmemory", 1)
         assert post(gateway, form())[0] == 503
         with pytest.raises(urllib.error.HTTPError, match="503"):
             urllib.request.urlopen(f"{gateway.url}/readyz", timeout=10)
         redis.config_set("maxmemory", 0)
-    assert post(gateway, form())[0] == 202
-    events = [json.loads(line)["event"] for line in gateway.logged().splitlines() if line.startswith("{")]
-    assert [event for event in events if event.startswith("link.")] == ["link.down", "link.up"]
+        eventually(lambda: post(gateway, form())[0] == 202)
 
 
 def test_ctrl_c_while_it_waits_to_start_is_obeyed(new_gateway: Callable[[], Gateway]):

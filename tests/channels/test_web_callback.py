@@ -3,10 +3,13 @@
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import aiohttp
 import msgspec
 import pytest
+from joserfc import jwt
+from joserfc.jwk import OctKey
 from pydantic import ValidationError
 
 from channels import registry
@@ -14,9 +17,10 @@ from channels.api import FrontDoor, Outcome, Receipt, Reference, SimulateError
 from channels.testing import TEXT, AdapterContract, Door, open_door
 from channels.web_callback import CHANNEL
 from channels.web_callback.settings import WebCallbackSettings
+from normalizers.identities import RefusedIdentity, VerifiedIdentity
 from normalizers.message import Address, Kind, Malformed, Proof
 from normalizers.web_callback import CallbackPayload, normalize
-from tests.channels.form_door import PATH, FormDoor
+from tests.channels.form_door import PATH, FormDoor, Page
 from tests.channels.web_callback_door import GOOD, NOW, open_form
 
 SETTINGS = WebCallbackSettings(type="web_callback")
@@ -189,7 +193,11 @@ async def test_simulate_sends_what_it_is_told(form, door):
     ("overrides", "says"),
     [
         ({}, "422 /phone: A phone number is needed to call back.; /topic: The topic is empty."),
-        ({"number": "1"}, "--set knows name, country, phone, topic, window_start, window_end, timezone, email and key"),
+        (
+            {"number": "1"},
+            "--set knows name, country, phone, topic, window_start, window_end, timezone, email, identity_token and key"
+            ", not number",
+        ),
         ({"window_start": "+1d 25:00"}, "25:00 is not a time of day"),
     ],
 )
@@ -197,3 +205,90 @@ async def test_simulate_says_what_is_wrong(form, door, overrides, says):
     with pytest.raises(SimulateError) as caught:
         await CHANNEL.simulate(SETTINGS, door, b"{}", overrides)
     assert str(caught.value).startswith(says)
+
+
+SITE = {"secrets": ["a secret of the site, 32 bytes long"], "audience": "callback"}
+
+
+def token(**claims: Any) -> str:
+    """As the customer's own site signs it; five minutes from `NOW`."""
+    known = {"aud": "callback", "exp": int(NOW.timestamp()) + 300, "customer_id": "C-1", "email": "minsu@acme.example"}
+    return jwt.encode({"alg": "HS256"}, known | claims, OctKey.import_key(SITE["secrets"][0]))
+
+
+@pytest.mark.parametrize("browser", [True, False])
+async def test_a_signed_identity_is_proof_of_what_it_says_alone(browser):
+    async with open_form(identity=SITE) as form:
+        sent = {**GOOD, "email": "boss@victim.example", "identity_token": token(name="김민수")}
+        answer = await (form.submit(sent) if browser else form.post(sent))
+        (message,) = form.host.messages
+    assert answer.status == (303 if browser else 202)
+    assert (message.proof, message.evidence) == (Proof.VERIFIED, ("jwt=pass",))
+    assert message.requester.addresses == (Address("customer_id", "C-1"), Address("email", "minsu@acme.example"))
+    assert message.requester.name == "김민수"
+    assert message.submitter is not None
+    typed = (Address("phone", "+821012345678"), Address("email", "boss@victim.example"))
+    assert message.submitter.addresses == typed
+    assert message.callback is not None
+    assert message.callback.phone == "+821012345678"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "evidence"),
+    [
+        (token(exp=int(NOW.timestamp()) - 61), "jwt=expired"),
+        (token(aud="elsewhere"), "jwt=audience"),
+        (token()[:-4] + "AAAA", "jwt=signature"),
+        ("x" * 10_000, "jwt=malformed"),
+    ],
+)
+async def test_a_bad_token_speaks_against_its_sender_and_is_taken_all_the_same(wrong, evidence):
+    async with open_form(identity=SITE) as form:
+        answer = await form.post({**GOOD, "identity_token": wrong})
+        (message,) = form.host.messages
+    assert answer.status == 202
+    assert (message.proof, message.evidence, message.submitter) == (Proof.SUSPECT, (evidence,), None)
+    assert message.requester.addresses == (Address("phone", "+821012345678"),)
+
+
+@pytest.mark.parametrize("blank", ["", "  ", None])
+async def test_without_a_token_nothing_is_proven(blank):
+    async with open_form(identity=SITE) as form:
+        await form.post({**GOOD, "identity_token": blank})
+        (message,) = form.host.messages
+    assert (message.proof, message.evidence, message.warnings) == (Proof.CLAIMED, (), ())
+
+
+async def test_without_keys_a_token_is_only_mentioned(form):
+    assert (await form.post({**GOOD, "identity_token": token()})).status == 202
+    (message,) = form.host.messages
+    assert (message.proof, [warning.code for warning in message.warnings]) == (Proof.CLAIMED, ["identity_unread"])
+
+
+async def test_a_page_to_mend_keeps_the_token_of_the_site():
+    async with open_form(identity=SITE) as form:
+        signed = token()
+        page = Page(await (await form.submit({**GOOD, "topic": "", "identity_token": signed})).text())
+        assert page.values["identity_token"] == signed
+        assert (await form.submit({**GOOD, "identity_token": page.values["identity_token"]})).status == 303
+        assert form.host.messages[0].proof is Proof.VERIFIED
+
+
+def test_what_was_proven_is_kept_with_the_payload():
+    """A dead letter is replayed when the token has long expired."""
+    payload = CallbackPayload(
+        body=b"{}",
+        media_type="application/json",
+        submission_id="1",
+        submitted_at=NOW,
+        default_region="KR",
+        identity=VerifiedIdentity(customer_id="C-1"),
+    )
+    for kept in (payload, msgspec.structs.replace(payload, identity=RefusedIdentity(reason="expired"))):
+        assert msgspec.msgpack.decode(msgspec.msgpack.encode(kept), type=CallbackPayload) == kept
+
+
+@pytest.mark.parametrize("secrets", [[], [""], ["short"]])
+def test_an_empty_secret_refuses_to_start(secrets):
+    with pytest.raises(ValidationError):
+        WebCallbackSettings.model_validate({"type": "web_callback", "identity": {**SITE, "secrets": secrets}})

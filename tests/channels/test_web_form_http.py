@@ -219,7 +219,7 @@ async def test_simulate_sends_what_it_is_told(form):
     [
         (b"{}", {}, "422 /email: An email address is needed to answer.; /message: The message is empty."),
         (b"[]", {}, "the sample is not a JSON object"),
-        (b"{}", {"body": "x"}, "--set knows name, email, subject, message and key, not body"),
+        (b"{}", {"body": "x"}, "--set knows name, email, subject, message, identity_token and key, not body"),
     ],
 )
 async def test_simulate_says_what_is_wrong(form, sample, overrides, says):

@@ -2,11 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
 
+from gateway.queue.connection import deployment
 from gateway.queue.embedded import EmbeddedOptions, embedded
+from gateway.queue.keys import partitions
+from gateway.queue.publisher import publishing
+from gateway.queue.spool import SpoolLimits, open_spool
+from tests.gateway.publishing import TIERS, Told
+from tests.gateway.servers import Servers
 from tests.support import free_port
 
 
@@ -28,3 +36,56 @@ async def redis(valkey_url: str) -> AsyncIterator[Redis]:
     async with Redis.from_url(valkey_url) as client:
         await client.flushall()
         yield client
+
+
+@pytest.fixture
+def servers(tmp_path: Path) -> Iterator[Servers]:
+    """Starts more servers; they are stopped when the test ends."""
+    servers = Servers(tmp_path / "servers")
+    yield servers
+    servers.stop()
+
+
+@pytest.fixture
+def told():
+    return Told()
+
+
+@pytest.fixture
+def start(tmp_path, told):
+    """Make a publisher with a spool of its own; both are closed when the block ends."""
+
+    @asynccontextmanager
+    async def start(url, *, count=1, limits=None, timeout=0.5, bounds=None, wait=None):
+        redis = deployment(url, timeout=timeout)
+        spool = open_spool(
+            tmp_path / "spool",
+            partitions=count,
+            limits=limits or SpoolLimits(min_free=0),
+            on_event=lambda event, entries: told.spool.append(event),
+        )
+        async with spool as kept:
+            publisher = publishing(
+                redis,
+                partitions("tickets", count),
+                TIERS,
+                kept,
+                timeout=timeout,
+                bounds=bounds,
+                wait=wait,
+                on_batch=told.batches,
+                on_link=lambda up, why: told.links.append((up, why)),
+                on_poison=told.poison.append,
+            )
+            async with publisher as started:
+                started.spool = kept  # type: ignore[attr-defined]
+                yield started
+        await redis.close()
+
+    return start
+
+
+@pytest.fixture
+async def publisher(start, valkey_url, redis):
+    async with start(valkey_url) as publisher:
+        yield publisher

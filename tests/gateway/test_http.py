@@ -6,12 +6,20 @@ from aiohttp import web
 from structlog.testing import capture_logs
 
 from gateway import http
-from gateway.health import Health
+from gateway.health import Check, Health
 from gateway.metrics import Metrics
 
 
 async def broken(_: web.Request) -> web.Response:
     raise RuntimeError("password=hunter2 in /srv/secret")
+
+
+async def slow(_: web.Request) -> web.Response:
+    raise TimeoutError("secret.example")
+
+
+async def hung_up(_: web.Request) -> web.Response:
+    raise ConnectionResetError("10.0.0.7")
 
 
 async def body(request: web.Request) -> web.Response:
@@ -25,7 +33,7 @@ def health():
 
 @pytest.fixture
 async def client(aiohttp_client, health):
-    routes = [web.post("", body), web.get("/broken", broken)]
+    routes = [web.post("", body), web.get("/broken", broken), web.get("/slow", slow), web.get("/hung-up", hung_up)]
     return await aiohttp_client(http.build({"toy": routes}, health=health, metrics=Metrics()))
 
 
@@ -34,15 +42,25 @@ async def test_the_routes_of_an_inbox_are_under_its_name(client):
     assert (await client.post("/channels/other", data=b"four")).status == 404
 
 
-async def test_an_exception_is_a_fixed_500_and_its_text_goes_nowhere(client):
+@pytest.mark.parametrize(
+    ("path", "handler", "error"), [("/broken", "broken", "RuntimeError"), ("/slow", "slow", "TimeoutError")]
+)
+async def test_an_exception_is_a_fixed_500_and_its_text_goes_nowhere(client, path, handler, error):
     with capture_logs() as logs:
-        answer = await client.get("/channels/toy/broken")
+        answer = await client.get(f"/channels/toy{path}")
     said = await answer.text()
     assert (answer.status, answer.content_type) == (500, "application/problem+json")
-    assert [line["event"] for line in logs] == ["request.failed"]
+    (line,) = logs
+    assert (line["event"], line["route"], line["error"]) == ("request.failed", handler, error)
     for word in ("hunter2", "secret", "RuntimeError"):
         assert word not in said
     assert "hunter2" not in str(logs)
+
+
+async def test_a_client_that_hangs_up_is_nobody_s_failure(client):
+    with capture_logs() as logs:
+        await client.get("/channels/toy/hung-up")
+    assert logs == []
 
 
 async def test_an_adapter_that_reads_without_a_limit_has_one_all_the_same(client):
@@ -69,11 +87,11 @@ async def test_what_cannot_be_parsed_is_not_quoted(client):
 
 
 async def test_ready_is_what_every_check_says(client, health):
-    async def well() -> bool:
-        return True
+    async def well() -> Check:
+        return Check(True, "ok")
 
-    async def ill() -> bool:
-        return False
+    async def ill() -> Check:
+        return Check(False, "failing")
 
     health.add("queue", well)
     answer = await client.get("/readyz")

@@ -1,6 +1,7 @@
 """The one path, against a real server, with a toy channel."""
 
 import json
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,17 +13,15 @@ from structlog.testing import capture_logs
 
 from channels.api import Channel, ChannelSettings, Outcome, Raw
 from gateway import envelope as wire
-from gateway.directory.file import FileDirectory
 from gateway.directory.lookup import Customer
 from gateway.events import InboxEvents
 from gateway.identity import digest16, identify
 from gateway.metrics import Metrics
 from gateway.objects import Objects
 from gateway.pipeline import Pipeline
-from gateway.queue.connection import connect
 from gateway.queue.dead_letters import DeadLetters
-from gateway.queue.keys import Keys
 from gateway.queue.publisher import Publisher
+from gateway.queue.spool import SpoolLimits
 from gateway.sealing import Inbox
 from gateway.tagging.tier import TierPolicy
 from normalizers.message import (
@@ -38,9 +37,12 @@ from normalizers.message import (
     Requester,
     Thread,
 )
+from tests.gateway.known_customers import KnownCustomers
 from tests.support import free_port
 
 NOW = datetime(2026, 11, 22, 5, 0, 0, 123_456, tzinfo=UTC)
+PROBED = b"{tickets}:probe"
+"""What a publisher writes to know that it can."""
 ROWS = [
     (Address("email", "minsu@acme.example"), Customer(customer_id="C-1", tier="premium", organization="Acme")),
     (
@@ -108,9 +110,8 @@ TOY: Channel[ChannelSettings, Note] = Channel(
 
 
 def build(
-    client, folder: Path, *, metrics: Metrics | None = None, objects: Objects | None = None, **policy
+    publisher: Publisher, folder: Path, *, metrics: Metrics | None = None, objects: Objects | None = None, **policy
 ) -> Pipeline[Note]:
-    publisher = Publisher(client, Keys(), ("premium", "business", "free"))
     minimum = {"premium": Proof.CLAIMED, "business": Proof.CLAIMED, **policy}
     return Pipeline(
         TOY,
@@ -121,7 +122,7 @@ def build(
             dataschema="http://gateway.example/schemas/ticket-envelope-1.json",
             policy=TierPolicy(order=("premium", "business", "free"), default="free", minimum_proof=minimum),
         ),
-        directory=FileDirectory(ROWS, source="file", as_of=NOW),
+        directory=KnownCustomers(ROWS, as_of=NOW),
         publisher=publisher,
         dead_letters=DeadLetters(publisher, keep_ms=60_000),
         objects=objects or Objects(folder / "objects"),
@@ -132,15 +133,8 @@ def build(
 
 
 @pytest.fixture
-async def client(valkey_url, redis):
-    client = connect(valkey_url)
-    yield client
-    await client.aclose()
-
-
-@pytest.fixture
-def intake(client, tmp_path):
-    return build(client, tmp_path)
+def intake(publisher, tmp_path):
+    return build(publisher, tmp_path)
 
 
 async def only(redis, stream: str) -> Any:
@@ -185,8 +179,8 @@ async def test_a_suspect_premium_claim_is_capped(intake, redis):
     assert (tier.value, tier.claimed, tier.status) == ("free", "premium", "capped")
 
 
-async def test_a_stricter_minimum_proof_caps_a_plain_claim(client, redis, tmp_path):
-    await build(client, tmp_path, premium=Proof.VERIFIED)(Note())
+async def test_a_stricter_minimum_proof_caps_a_plain_claim(publisher, redis, tmp_path):
+    await build(publisher, tmp_path, premium=Proof.VERIFIED)(Note())
     tier = (await event(redis, "free")).data.tier
     assert (tier.value, tier.claimed, tier.status) == ("free", "premium", "capped")
 
@@ -242,7 +236,7 @@ async def test_what_a_sender_can_mend_is_told_and_not_kept(intake, redis):
     receipt = await intake(Note(fault="incomplete"))
     assert receipt.outcome is Outcome.REJECTED
     assert [problem.pointer for problem in receipt.problems] == ["/text"]
-    assert await redis.keys("*") == []
+    assert await redis.keys("*") == [PROBED]
 
 
 async def test_a_malformed_payload_is_a_dead_letter_whole(intake, redis):
@@ -252,7 +246,7 @@ async def test_a_malformed_payload_is_a_dead_letter_whole(intake, redis):
     letter = await only(redis, "dead")
     assert msgspec.json.decode(letter[b"payload"], type=Note) == note
     assert (letter[b"reason"], letter[b"channel"], letter[b"inbox"]) == (b"malformed", b"toy", b"notes")
-    assert letter[b"error"] == b"payload: It is not a note."
+    assert re.fullmatch(rb"Malformed at test_pipeline.py:\d+\npayload: It is not a note.", letter[b"error"])
     assert (letter[b"attempts"], letter[b"received_at"]) == (b"1", b"2026-11-22T05:00:00.123000Z")
 
 
@@ -303,25 +297,35 @@ async def test_heavy_payloads_take_the_same_path(intake, redis):
 
 
 @pytest.mark.parametrize("fault", ["", "malformed", "bug"])
-async def test_nowhere_to_write_is_deferred(tmp_path, fault):
-    away = connect(f"redis://127.0.0.1:{free_port()}")
+async def test_nowhere_to_write_is_deferred(start, tmp_path, fault):
     metrics = Metrics()
-    receipt = await build(away, tmp_path, metrics=metrics)(Note(fault=fault))
+    full = SpoolLimits(max_bytes=0, min_free=0)
+    async with start(f"redis://127.0.0.1:{free_port()}", limits=full) as nowhere:
+        receipt = await build(nowhere, tmp_path, metrics=metrics)(Note(fault=fault))
     assert (receipt.outcome, receipt.references) == (Outcome.DEFERRED, ())
     assert b'gateway_messages_total{channel="toy",outcome="deferred"} 1.0' in metrics.render()
 
 
-async def test_an_object_store_that_refuses_defers_before_anything_is_published(client, redis, tmp_path):
+@pytest.mark.parametrize(("fault", "outcome"), [("", "ACCEPTED"), ("malformed", "REJECTED"), ("bug", "ACCEPTED")])
+async def test_without_redis_the_spool_keeps_it(start, tmp_path, fault, outcome):
+    async with start(f"redis://127.0.0.1:{free_port()}") as publisher:
+        receipt = await build(publisher, tmp_path)(Note(fault=fault))
+        assert receipt.outcome is Outcome[outcome]
+        assert len(receipt.references) == 1
+        assert publisher.spool.entries == 1
+
+
+async def test_an_object_store_that_refuses_defers_before_anything_is_published(publisher, redis, tmp_path):
     objects = Objects(tmp_path / "objects")
     (tmp_path / "objects" / "attachments").write_text("in the way")
-    receipt = await build(client, tmp_path, objects=objects)(Note(files=(b"%PDF",)))
+    receipt = await build(publisher, tmp_path, objects=objects)(Note(files=(b"%PDF",)))
     assert receipt.outcome is Outcome.DEFERRED
-    assert await redis.keys("*") == []
+    assert await redis.keys("*") == [PROBED]
 
 
-async def test_each_outcome_is_counted_and_logged_once(client, redis, tmp_path):
+async def test_each_outcome_is_counted_and_logged_once(publisher, redis, tmp_path):
     metrics = Metrics()
-    intake = build(client, tmp_path, metrics=metrics)
+    intake = build(publisher, tmp_path, metrics=metrics)
     with capture_logs() as logs:
         for note in (Note(), Note(), Note(fault="incomplete"), Note(fault="malformed"), Note(fault="bug")):
             await intake(note)
@@ -335,8 +339,18 @@ async def test_each_outcome_is_counted_and_logged_once(client, redis, tmp_path):
         'gateway_duplicates_total{channel="toy"} 1.0',
         'gateway_dead_letters_total{channel="toy",reason="malformed"} 1.0',
         'gateway_dead_letters_total{channel="toy",reason="error"} 1.0',
+        'gateway_tickets_total{channel="toy",status="known",tier="premium"} 1.0',
+        'gateway_unproven_total{channel="toy"} 1.0',
     ):
         assert line in page
+    assert metrics.tally.take() == {
+        "accepted|toy|premium|known": 1,
+        "unproven|toy|premium": 1,
+        "duplicate|toy": 1,
+        "rejected|toy|incomplete": 1,
+        "dead|toy|malformed": 1,
+        "dead|toy|error": 1,
+    }
 
 
 async def test_nothing_of_the_customer_reaches_the_log(intake, redis):
@@ -347,10 +361,10 @@ async def test_nothing_of_the_customer_reaches_the_log(intake, redis):
         assert word not in str(logs)
 
 
-async def test_nothing_to_ticket_is_counted_once_and_logged_once(client, redis, tmp_path):
+async def test_nothing_to_ticket_is_counted_once_and_logged_once(publisher, redis, tmp_path):
     metrics = Metrics()
     with capture_logs() as logs:
-        await build(client, tmp_path, metrics=metrics)(Note(parts=0))
+        await build(publisher, tmp_path, metrics=metrics)(Note(parts=0))
     assert [line["event"] for line in logs] == ["message.unsupported"]
     assert b'gateway_refused_total{channel="toy",reason="unsupported"} 1.0' in metrics.render()
 

@@ -2,52 +2,15 @@
 
 import asyncio
 import time
-
-import pytest
-from redis.asyncio import Redis
+from itertools import chain
 
 from gateway.identity import digest16
-from gateway.queue.connection import QueueUnavailable, check_url, connect, mask
-from gateway.queue.embedded import EmbeddedOptions, embedded
-from gateway.queue.keys import Keys
-from gateway.queue.publisher import Entry, Published, Publisher
-from tests.support import free_port
-
-TIERS = ("premium", "business", "free")
-KEYS = Keys(prefix="tickets")
-
-
-def entry(key: str, *, tier: str = "free", fingerprint: str = "", keep_ms: int = 60_000, size: int = 1) -> Entry:
-    return Entry(
-        stream=tier,
-        mark=digest16(key),
-        fingerprint=digest16(f"{key}\n{fingerprint}") if fingerprint else b"",
-        keep_ms=keep_ms,
-        fields=("id", key, "event", b"{}"),
-        size=size,
-    )
-
-
-class Batches(list[int]):
-    def __call__(self, entries: int, seconds: float) -> None:
-        self.append(entries)
-
-
-@pytest.fixture
-async def client(valkey_url, redis):
-    client = connect(valkey_url)
-    yield client
-    await client.aclose()
-
-
-@pytest.fixture
-def batches():
-    return Batches()
-
-
-@pytest.fixture
-def publisher(client, batches):
-    return Publisher(client, KEYS, TIERS, on_batch=batches)
+from gateway.queue.entry import Published, QueueUnavailable
+from gateway.queue.keys import partitions
+from gateway.queue.publisher import Bounds
+from tests.gateway.proxy import proxy
+from tests.gateway.publishing import KEYS, TIERS, entry, ids
+from tests.support import until
 
 
 async def test_an_entry_is_on_the_stream_of_its_tier(publisher, redis):
@@ -76,7 +39,8 @@ async def test_the_same_key_with_other_content_is_a_conflict(publisher, redis):
     assert await publisher.publish(entry("1", fingerprint="b")) is Published.CONFLICT
     assert await publisher.publish(entry("1", fingerprint="a")) is Published.DUPLICATE
     assert await redis.xlen("{tickets}:free") == 1
-    assert await redis.hgetall("{tickets}:stats") == {b"duplicates": b"2", b"conflicts": b"1"}
+    counted = await redis.hgetall("{tickets}:stats")
+    assert (counted[b"duplicates"], counted[b"conflicts"]) == (b"2", b"1")
 
 
 async def test_a_forgotten_mark_lets_the_message_in_again(publisher, redis):
@@ -91,10 +55,10 @@ async def test_old_marks_are_swept_as_new_ones_come(publisher, redis):
     assert await redis.zrange("{tickets}:seen", 0, -1) == [digest16("new")]
 
 
-async def test_what_waits_goes_out_in_one_call(publisher, batches, redis):
+async def test_what_waits_goes_out_in_one_call(publisher, told, redis):
     await asyncio.gather(*(publisher.publish(entry(str(n), tier=TIERS[n % 3])) for n in range(300)))
-    assert sum(batches) == 300
-    assert len(batches) <= 3
+    assert sum(told.batches) == 300
+    assert len(told.batches) <= 3
     assert [await redis.xlen(KEYS.stream(tier)) for tier in TIERS] == [100, 100, 100]
 
 
@@ -105,11 +69,11 @@ async def test_each_entry_of_a_batch_gets_its_own_answer(publisher, redis):
     assert answers == [Published.NEW, Published.DUPLICATE, Published.CONFLICT]
 
 
-async def test_a_batch_is_bounded_in_size_and_a_large_entry_goes_alone(client, batches, redis):
-    publisher = Publisher(client, KEYS, TIERS, max_bytes=100, on_batch=batches)
+async def test_a_batch_is_bounded_in_size_and_a_large_entry_goes_alone(start, valkey_url, told, redis):
     sizes = [10, 60, 60, 500, 10]
-    await asyncio.gather(*(publisher.publish(entry(str(n), size=size)) for n, size in enumerate(sizes)))
-    assert batches == [2, 1, 1, 1]
+    async with start(valkey_url, bounds=Bounds(batch_bytes=100)) as publisher:
+        await asyncio.gather(*(publisher.publish(entry(str(n), size=size)) for n, size in enumerate(sizes)))
+    assert told.batches == [2, 1, 1, 1]
 
 
 async def test_order_of_arrival_is_order_on_the_stream(publisher, redis):
@@ -125,150 +89,89 @@ async def test_the_script_may_be_forgotten_by_the_server(publisher, redis):
 
 
 async def test_a_waiter_who_left_does_not_take_the_entry_with_him(publisher, redis):
-    waiting = asyncio.create_task(publisher.publish(entry("1")))
-    await asyncio.sleep(0)
-    waiting.cancel()
-    await publisher.close()
+    publisher.publish(entry("1")).cancel()
+    assert await publisher.publish(entry("1")) is Published.DUPLICATE
     assert await redis.xlen("{tickets}:free") == 1
 
 
-async def test_a_full_waiting_room_refuses_at_once(client, redis):
-    publisher = Publisher(client, KEYS, TIERS, max_waiting=5)
-    answers = await asyncio.gather(*(publisher.publish(entry(str(n))) for n in range(9)), return_exceptions=True)
+async def test_a_full_waiting_room_refuses_at_once(start, valkey_url, redis):
+    async with start(valkey_url, bounds=Bounds(waiting_entries=5)) as publisher:
+        answers = await asyncio.gather(*(publisher.publish(entry(str(n))) for n in range(9)), return_exceptions=True)
     refused = [answer for answer in answers if isinstance(answer, QueueUnavailable)]
     assert len(refused) == 4
     assert await redis.xlen("{tickets}:free") == 5
 
 
-async def test_no_server_is_said_once_and_so_is_its_return(tmp_path):
-    links: list[tuple[bool, str]] = []
-    port = free_port()
-    client = connect(f"redis://127.0.0.1:{port}")
-    publisher = Publisher(client, KEYS, TIERS, on_link=lambda up, why: links.append((up, why)))
-    for _ in range(3):
-        with pytest.raises(QueueUnavailable):
-            await publisher.publish(entry("1"))
-    assert links == [(False, "ConnectionError")]
-    async with embedded(EmbeddedOptions(tmp_path, port)):
-        assert await publisher.publish(entry("1")) is Published.NEW
+async def test_the_waiting_room_is_bounded_in_bytes_too(start, valkey_url, redis):
+    async with start(valkey_url, bounds=Bounds(waiting_bytes=100)) as publisher:
+        calls = (publisher.publish(entry(str(n), size=60)) for n in range(5))
+        answers = await asyncio.gather(*calls, return_exceptions=True)
+    assert sum(isinstance(answer, QueueUnavailable) for answer in answers) == 3
+
+
+async def test_an_answer_lost_after_the_write_is_asked_for_again(start, valkey_url, redis):
+    lost: list[bytes] = []
+
+    def lose_the_first(data: bytes) -> bytes | None:
+        if b"*3\r\n:1\r\n" in data and not lost:  # the script's reply
+            lost.append(data)
+            return None
+        return data
+
+    async with proxy(int(valkey_url.rpartition(":")[2])) as between:
+        between.answers = lose_the_first
+        async with start(between.url) as publisher:
+            await publisher.publish(entry("before"))
+            answers = await asyncio.gather(*(publisher.publish(entry(str(n))) for n in range(3)))
+    assert lost
+    assert answers == [Published.NEW] * 3
+    assert await ids(redis) == ["before", "0", "1", "2"]
+
+
+async def test_an_idle_connection_that_was_closed_is_no_server_gone(start, valkey_url, told, redis):
+    async with proxy(int(valkey_url.rpartition(":")[2])) as between, start(between.url) as publisher:
+        await publisher.publish(entry("1"))
+        between.cut()
         assert await publisher.publish(entry("2")) is Published.NEW
-    assert links == [(False, "ConnectionError"), (True, "")]
-    await client.aclose()
+    assert (told.links, told.spool) == ([], [])
+    assert await ids(redis) == ["1", "2"]
 
 
-async def test_a_server_that_refuses_to_write_is_unavailable_and_loses_nothing(publisher, redis):
-    await redis.config_set("maxmemory", 1)
-    try:
-        with pytest.raises(QueueUnavailable):
-            await publisher.publish(entry("1"))
-    finally:
-        await redis.config_set("maxmemory", 0)
-    assert await publisher.publish(entry("1")) is Published.NEW
-
-
-async def test_a_failing_batch_leaves_the_next_ones_unharmed(publisher, redis):
-    await redis.set("{tickets}:premium", "not a stream")
-    with pytest.raises(QueueUnavailable):
-        await publisher.publish(entry("1", tier="premium"))
-    assert await publisher.publish(entry("2")) is Published.NEW
-
-
-async def test_a_probe_is_a_write_and_tells_without_raising(client, publisher, redis):
+async def test_a_probe_is_a_write_and_tells_without_raising(start, publisher, redis):
     assert await publisher.probe()
     await redis.config_set("maxmemory", 1)
     try:
         assert not await publisher.probe()
     finally:
         await redis.config_set("maxmemory", 0)
-    assert await publisher.probe()
-    assert not await Publisher(connect(f"redis://127.0.0.1:{free_port()}"), KEYS, TIERS).probe()
+    await until(publisher.probe)
 
 
-async def test_an_answer_lost_after_the_write_is_asked_for_again(valkey_url, redis):
-    lost: list[bytes] = []
-
-    async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, lose: bool) -> None:
-        while data := await reader.read(65536):
-            if lose and b":1\r\n" in data and not lost:  # the script's reply
-                lost.append(data)
-                break
-            writer.write(data)
-        writer.close()
-
-    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        to_server = await asyncio.open_connection("127.0.0.1", int(valkey_url.rpartition(":")[2]))
-        await asyncio.gather(pipe(reader, to_server[1], lose=False), pipe(to_server[0], writer, lose=True))
-
-    async with await asyncio.start_server(proxy, "127.0.0.1", 0) as server:
-        client = connect(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}")
-        publisher = Publisher(client, KEYS, TIERS)
-        answers = await asyncio.gather(*(publisher.publish(entry(str(n))) for n in range(3)))
-        await client.aclose()
-    assert lost
-    assert answers == [Published.NEW] * 3
-    assert await redis.xlen("{tickets}:free") == 3
-
-
-async def test_one_bad_stream_does_not_harm_the_others_of_its_batch(publisher, redis):
-    await redis.set("{tickets}:premium", "not a stream")
-    entries = [entry(str(n), tier=TIERS[n % 3]) for n in range(30)]
-    answers = await asyncio.gather(*(publisher.publish(one) for one in entries), return_exceptions=True)
-    assert [isinstance(answer, QueueUnavailable) for answer in answers] == [n % 3 == 0 for n in range(30)]
-    assert (await redis.xlen("{tickets}:business"), await redis.xlen("{tickets}:free")) == (10, 10)
-
-
-async def test_when_the_link_is_down_nobody_waits_out_a_time_out_of_his_own():
-    async def black_hole(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read()
-        writer.close()
-
-    server = await asyncio.start_server(black_hole, "127.0.0.1", 0)
-    client = connect(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}", timeout=0.1)
-    publisher = Publisher(client, KEYS, TIERS, max_batch=2)
-    calls = asyncio.gather(*(publisher.publish(entry(str(n))) for n in range(40)), return_exceptions=True)
-    answers = await asyncio.wait_for(calls, 5)
-    assert all(isinstance(answer, QueueUnavailable) for answer in answers)
-    await client.aclose()
-    server.close()
-
-
-async def test_the_waiting_room_is_bounded_in_bytes_too(client, redis):
-    publisher = Publisher(client, KEYS, TIERS, max_waiting_bytes=100)
-    answers = await asyncio.gather(
-        *(publisher.publish(entry(str(n), size=60)) for n in range(5)), return_exceptions=True
-    )
-    assert sum(isinstance(answer, QueueUnavailable) for answer in answers) == 3
-
-
-async def test_a_duplicate_needs_no_memory(publisher, redis):
+async def test_a_duplicate_needs_no_memory(publisher, told, redis):
     await publisher.publish(entry("1"))
     await redis.config_set("maxmemory", 1)
     try:
         assert await publisher.publish(entry("1")) is Published.DUPLICATE
     finally:
         await redis.config_set("maxmemory", 0)
+    assert told.spool == []
+
+
+async def test_conversations_are_spread_over_the_partitions_and_stay_where_they_are(start, valkey_url, redis):
+    async with start(valkey_url, count=4) as publisher:
+        entries = [entry(f"{n}", conversation=f"conversation {n % 20}") for n in range(100)]
+        await asyncio.gather(*(publisher.publish(one) for one in entries))
+    streams = [await redis.xrange(keys.stream("free")) for keys in partitions("tickets", 4)]
+    found = [[int(fields[b"id"]) for _, fields in stream] for stream in streams]
+    assert sorted(chain.from_iterable(found)) == list(range(100))
+    assert all(found)
+    for numbers in found:
+        assert numbers == sorted(numbers)
+    homes = {number % 20: partition for partition, numbers in enumerate(found) for number in numbers}
+    assert all(homes[number % 20] == partition for partition, numbers in enumerate(found) for number in numbers)
 
 
 def test_every_key_of_a_partition_shares_a_slot():
     names = [KEYS.seen, KEYS.stats, *(KEYS.stream(tier) for tier in TIERS)]
     assert names == ["{tickets}:seen", "{tickets}:stats", "{tickets}:premium", "{tickets}:business", "{tickets}:free"]
-
-
-def test_the_client_never_sends_twice_on_its_own():
-    client: Redis = connect("redis://127.0.0.1:1")
-    retry = client.get_retry()
-    assert retry is not None
-    assert retry.get_retries() == 0
-
-
-@pytest.mark.parametrize(
-    "url", ["redis://127.0.0.1:1/0?timeuot=5", "redis://127.0.0.1:port", "redis://127.0.0.1/x?db=y"]
-)
-def test_a_url_the_client_does_not_know_is_refused_without_quoting_it(url):
-    with pytest.raises(ValueError, match="not known") as caught:
-        check_url(url)
-    assert "127.0.0.1" not in str(caught.value)
-
-
-def test_a_url_is_shown_without_its_password():
-    assert mask("rediss://me:secret@host:1/0?password=secret") == "rediss://host:1/0"
+    assert [keys.seen for keys in partitions("tickets", 2)] == ["{tickets:0}:seen", "{tickets:1}:seen"]

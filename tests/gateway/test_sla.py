@@ -1,7 +1,9 @@
 from datetime import UTC, datetime, timedelta, timezone
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from gateway.tagging.calendars import BusinessHours
 from gateway.tagging.sla import Asked, Promise, promise
 
 AT = datetime(2026, 11, 22, 5, 0, tzinfo=UTC)
@@ -121,3 +123,43 @@ def test_a_callback_is_due_from_the_window_it_was_asked_for():
         found = promise(asked, hour, now, (window[0], window[1]))
         assert found is not None
         assert found.callback_due_at == now + timedelta(hours=due - 12)
+
+
+SEOUL = BusinessHours(ZoneInfo("Asia/Seoul"), [((540, 1080),)] * 5 + [(), ()])
+"""Nine to six, from Monday to Friday: 00:00 to 09:00 in UTC."""
+
+
+@pytest.mark.parametrize(
+    ("received", "due", "outside"),
+    [
+        ("2026-11-20T00:00", "2026-11-20T04:00", False),
+        ("2026-11-20T05:00", "2026-11-20T09:00", False),
+        ("2026-11-20T08:00", "2026-11-23T03:00", False),
+        ("2026-11-20T09:00", "2026-11-23T04:00", True),
+        ("2026-11-21T05:00", "2026-11-23T04:00", True),
+    ],
+)
+def test_targets_are_counted_in_open_hours_from_our_receipt(received, due, outside):
+    one = Promise(name="one", calendar="kr", first_reply=4 * HOUR, callback=4 * HOUR, hours=SEOUL)
+    at = datetime.fromisoformat(f"{received}+00:00")
+    made = promise(asked(callback=True), (one,), at)
+    assert made is not None
+    expected = datetime.fromisoformat(f"{due}+00:00")
+    assert (made.clock_start, made.first_reply_due_at, made.callback_due_at) == (at, expected, expected)
+    assert made.outside_hours is outside
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "due"),
+    [
+        ("2026-11-21T05:00", "2026-11-21T07:00", "2026-11-21T07:00"),  # on a Saturday: no later than they asked for
+        ("2026-11-20T08:30", "2026-11-23T08:30", "2026-11-23T00:30"),
+        ("2026-11-23T02:00", "2026-11-23T06:00", "2026-11-23T03:00"),
+    ],
+)
+def test_a_callback_in_business_hours_counts_from_the_window_and_ends_with_it(start, end, due):
+    one = Promise(name="one", calendar="kr", callback=HOUR, hours=SEOUL)
+    window = (datetime.fromisoformat(f"{start}+00:00"), datetime.fromisoformat(f"{end}+00:00"))
+    made = promise(asked(callback=True), (one,), datetime(2026, 11, 20, 1, tzinfo=UTC), window)
+    assert made is not None
+    assert made.callback_due_at == datetime.fromisoformat(f"{due}+00:00")

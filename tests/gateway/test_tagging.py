@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import product
 
@@ -51,6 +52,65 @@ def test_no_policy_lets_a_suspect_have_a_tier():
     open_to_all = TierPolicy(order=ORDER, default="free", minimum_proof={})
     assert decide(known("premium"), Proof.SUSPECT, open_to_all).status == "capped"
     assert decide(known("premium"), Proof.ANONYMOUS, open_to_all).value == "premium"
+
+
+# One line per proof, one column per tier that the directory claims: what the message gets, and how.
+TABLE = """
+claimed    premium           business          free
+verified   premium known     business known    free known
+platform   premium known     business known    free known
+claimed    premium unproven  business unproven free known
+anonymous  free    capped    free     capped   free known
+suspect    free    capped    free     capped   free capped
+
+strict     premium           business          free
+verified   premium known     business known    free known
+platform   free    capped    business known    free known
+claimed    free    capped    business unproven free known
+anonymous  free    capped    free     capped   free known
+suspect    free    capped    free     capped   free capped
+
+open       premium           business          free
+verified   premium known     business known    free known
+platform   premium known     business known    free known
+claimed    premium unproven  business unproven free known
+anonymous  premium unproven  business unproven free known
+suspect    free    capped    free     capped   free capped
+"""
+OPEN = TierPolicy(order=ORDER, default="free", minimum_proof={})
+POLICIES = {"claimed": CLAIMED, "strict": STRICT, "open": OPEN}
+
+
+def rows() -> Iterator[tuple[TierPolicy, Proof, str, str, str]]:
+    for block in TABLE.strip().split("\n\n"):
+        policy, *lines = block.splitlines()
+        for line in lines:
+            proof, *cells = line.split()
+            for claimed, value, word in zip(ORDER, cells[::2], cells[1::2], strict=True):
+                yield POLICIES[policy.split()[0]], Proof(proof), claimed, value, word
+
+
+@pytest.mark.parametrize(("policy", "proof", "claimed", "value", "word"), list(rows()))
+def test_the_table_of_proof_and_tier(policy, proof, claimed, value, word):
+    for status in ("known", "stale"):
+        decision = decide(known(claimed, status), proof, policy)
+        expected = "capped" if word == "capped" else status
+        assert (decision.value, decision.claimed, decision.status) == (value, claimed, expected)
+        assert (decision.unproven, decision.proof) == (word == "unproven", proof)
+        found = tags(channel="c", medium="m", tier=decision.value, inbox="i", brand=None, unproven=decision.unproven)
+        assert ("tier_unproven" in found, f"tier_{value}" in found) == (word == "unproven", True)
+
+
+def test_the_table_knows_every_case():
+    found = [(policy, proof, claimed) for policy, proof, claimed, _, _ in rows()]
+    assert sorted(map(repr, found)) == sorted(map(repr, product((CLAIMED, STRICT, OPEN), Proof, ORDER)))
+
+
+@pytest.mark.parametrize(("policy", "proof"), [*product((CLAIMED, STRICT, OPEN), Proof)])
+def test_a_tier_that_the_configuration_has_not_is_the_default(policy, proof):
+    decision = decide(known("platinum"), proof, policy)
+    assert (decision.value, decision.claimed, decision.status) == ("free", "platinum", "default")
+    assert not decision.unproven
 
 
 @pytest.mark.parametrize("proof", list(Proof))

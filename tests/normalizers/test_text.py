@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from normalizers.filenames import LONGEST, clean_filename
-from normalizers.text import clean_line, clean_text, compose, cut_utf8, find_email
+from normalizers.text import _COMMON, clean_line, clean_text, compose, cut_utf8, find_email
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,23 @@ def test_clean_line(value: str, line: str) -> None:
 
 def test_clean_text() -> None:
     assert clean_text("a\r\nb\rc\x85d\te\0\x1b[0m\x9b \ud800\n \n") == "a\nb\nc\nd\te[0m \ufffd"
+
+
+def test_what_clean_text_lets_through_unread_needs_no_reading() -> None:
+    everything = [chr(n) for n in range(0x110000)]
+    pairs = [parts for parts in (unicodedata.decomposition(one).split() for one in everything) if len(parts) == 2]
+    second_of_a_pair = {chr(int(second, 16)) for first, second in pairs if not first.startswith("<")}
+    jamo = {chr(n) for n in range(0x1100, 0x1200)}  # these compose by rule, not by table
+    common = {one for one in everything if _COMMON.fullmatch(one)}
+    assert {"a", "é", "가", "字", "ん", "\n", "…", "！", "😀"} <= common
+    assert not common & (second_of_a_pair | jamo)
+    assert all(unicodedata.is_normalized("NFC", one) and not unicodedata.combining(one) for one in common)
+    assert {one for one in common if unicodedata.category(one) in {"Cc", "Cs"}} == {"\n"}
+
+
+def test_an_ordinary_line_among_strange_ones_reads_the_same() -> None:
+    for text in ("영수증이 두 번 결제됐어요.\n확인 부탁 😀 ", "naïve “café” …", "カタカナと全角！\t"):
+        assert clean_text(text) == clean_text(text + "\0")
 
 
 def test_a_tower_of_combining_marks_is_lowered_in_linear_time() -> None:

@@ -1,0 +1,1 @@
+"""What came in over a span of hours."""

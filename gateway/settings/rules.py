@@ -1,0 +1,120 @@
+"""Rules and policies that name what is not there, or ask for what can never be: mistakes, not quiet rules."""
+
+from collections.abc import Collection, Iterable, Iterator
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from channels import registry
+from channels.api import ChannelSettings
+from channels.planned import PLANNED
+from gateway.settings.compiled import calendar
+from gateway.settings.file import ConfigProblem, KeyPath
+from gateway.settings.policies import When, Which
+from gateway.tagging.calendars import BusinessHours
+
+if TYPE_CHECKING:  # it calls us
+    from gateway.settings import Settings
+
+_SOME_YEAR = 2028
+"""A leap year: a target that does not fit into it fits into none."""
+
+
+def faults(settings: "Settings", *, unknown: Collection[str | int]) -> Iterator[ConfigProblem]:
+    """In no order; `unknown` are the sections that are not known, of which nothing is said."""
+    yield from _Checks(settings, unknown).faults()
+
+
+class _Checks:
+    def __init__(self, settings: "Settings", unknown: Collection[str | int]) -> None:
+        self._settings, self._unknown = settings, unknown
+        self._inboxes: dict[str, ChannelSettings] = {} if "channels" in unknown else dict(settings.channels)
+
+    def faults(self) -> Iterator[ConfigProblem]:
+        given: set[str] = set()
+        for number, rule in enumerate(self._settings.rules):
+            path: KeyPath = ("rules", number, "when")
+            wrong = [*self._unknown_names(rule.when, path, given), *self._calendars(rule.when, path)]
+            yield from wrong or self._never(rule.when, path, given)
+            given |= {rule.then.brand} if rule.then.brand else set()
+        for number, policy in enumerate(self._settings.sla.policies):
+            path = ("sla", "policies", number)
+            wrong = [*self._unknown_names(policy.when, (*path, "when"), given)]
+            alone = policy.when.inbox is None and policy.when.brand is None  # the shipped ones wait for their inbox
+            yield from wrong or ([] if alone else self._never(policy.when, (*path, "when"), given))
+            if policy.calendar in self._settings.sla.calendars:
+                yield from self._too_long(number, policy.calendar)
+
+    def _unknown_names(self, when: Which, path: KeyPath, given: Collection[str]) -> Iterator[ConfigProblem]:
+        """Each pattern that nothing there is fits."""
+        if self._inboxes:
+            types = {inbox.type for inbox in self._inboxes.values()}
+            yield from self._unmatched("channel", when, path, sorted({*types, *registry.names(), *PLANNED}))
+            yield from self._unmatched("inbox", when, path, list(self._inboxes))
+            brands = sorted({inbox.brand for inbox in self._inboxes.values() if inbox.brand} | set(given))
+            yield from self._unmatched("brand", when, path, brands)
+        if "tiers" not in self._unknown:
+            yield from self._unmatched("tier", when, path, self._settings.tiers.order)
+
+    def _unmatched(self, field: str, when: Which, path: KeyPath, there: Iterable[str]) -> Iterator[ConfigProblem]:
+        for number, pattern in enumerate(getattr(when, field) or ()):
+            if pattern != "*" and not any(fnmatchcase(name, pattern) for name in there):
+                here = (*path, field, number) if (*path, field, number) in self._settings.source else (*path, field)
+                what = f"fits no {field} that can be here; there are: {', '.join(there) or 'none'}"
+                yield self._settings.source.problem(here, what, "value")
+
+    def _calendars(self, when: When, path: KeyPath) -> Iterator[ConfigProblem]:
+        if "sla" in self._unknown:
+            return
+        known = self._settings.sla.calendars
+        for field, name in (("open", when.open), ("closed", when.closed)):
+            if name is None:
+                continue
+            if name not in known:
+                what = f"is not a calendar; sla.calendars has {', '.join(known) or 'none'}"
+                yield self._settings.source.problem((*path, field), what, "value")
+            elif field == "closed" and not isinstance(calendar(known[name]), BusinessHours):
+                yield self._settings.source.problem((*path, field), "can never match: that calendar never closes")
+        if when.open is not None and when.open == when.closed:
+            what = "can never match: open and closed name the same calendar"
+            yield self._settings.source.problem((*path, "closed"), what)
+
+    def _never(self, when: Which, path: KeyPath, given: Collection[str]) -> Iterator[ConfigProblem]:
+        """What each part allows and the whole forbids."""
+        if not self._inboxes:
+            return
+        fitting = [
+            inbox
+            for name, inbox in self._inboxes.items()
+            if _fits(when.channel, inbox.type)
+            and _fits(when.inbox, name)
+            and any(_fits(when.brand, brand) for brand in ((inbox.brand or ""), *given))
+        ]
+        if not fitting:
+            named = " and ".join(field for field in ("channel", "inbox", "brand") if getattr(when, field) is not None)
+            yield self._settings.source.problem(path, f"can never match: no inbox has this {named}")
+        elif isinstance(when, When) and when.to and all(inbox.type == "email" for inbox in fitting):
+            addresses = [address for inbox in fitting for address in getattr(inbox, "recipients", ())]
+            if not any(_fits(map(_without_tag, when.to), address) for address in addresses):
+                what = f"can never match: no such inbox takes mail for it, only for {', '.join(addresses)}"
+                yield self._settings.source.problem((*path, "to"), what, "value")
+
+    def _too_long(self, number: int, name: str) -> Iterator[ConfigProblem]:
+        policy, source = self._settings.sla.policies[number], self._settings.source
+        hours = calendar(self._settings.sla.calendars[name])
+        if not isinstance(hours, BusinessHours):
+            return
+        most = hours.open_time(_SOME_YEAR)
+        for field, target in (("first_reply", policy.first_reply), ("callback", policy.callback)):
+            if target is not None and target > most:
+                what = f"is more than the calendar {name} is open in a whole year"
+                yield source.problem(("sla", "policies", number, field), what, "value")
+
+
+def _fits(patterns: Iterable[str] | None, name: str) -> bool:
+    return patterns is None or any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _without_tag(pattern: str) -> str:
+    """Mail for support+anything@ is mail for support@."""
+    local, at, domain = pattern.lower().rpartition("@")
+    return f"{local.partition('+')[0]}{at}{domain}"
