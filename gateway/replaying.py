@@ -1,7 +1,7 @@
 """Dead letters again: through the pipeline they failed in, in a process that listens to nobody."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from enum import StrEnum
 from hashlib import sha256
 from typing import Any, Literal
@@ -213,7 +213,10 @@ async def replaying(settings: Settings, url: str, box: DeadLetterBox, *, dry_run
             timeout=timeout,
             wait=wait_command(ours.wait_replicas, ours.wait_fsync, timeout),
         ) as live,
+        AsyncExitStack() as stack,
     ):
+        if not dry_run:
+            await stack.enter_async_context(parts.tallying(settings, queue, metrics))
         publisher = Straight(box.foresee) if dry_run else live
         inboxes = Inboxes(settings, directory=directory, publisher=publisher, objects=objects, metrics=metrics)
         yield Replayer(settings, inboxes, box, objects, dry_run=dry_run)
