@@ -17,9 +17,9 @@ from gateway.inboxes import Inboxes
 from gateway.metrics import Metrics
 from gateway.objects import Objects
 from gateway.parts import CannotStart, DependencyDown, Misconfigured, NoSuchInbox
-from gateway.queue.connection import check_url, mask
+from gateway.queue.connection.deployment import check_url, mask
 from gateway.queue.publisher import Publisher
-from gateway.queue.spool import Spool
+from gateway.queue.spool.spool import Spool
 from gateway.settings import Settings
 
 __all__ = ["CannotStart", "DependencyDown", "Misconfigured", "NoSuchInbox", "Serving", "choose", "serve", "verify"]

@@ -9,7 +9,7 @@ from channels.api import Refusal
 from gateway.metrics import Metrics
 from gateway.queue.dead_letters import DeadReason
 from gateway.queue.depths import Depths
-from gateway.queue.spool_files import SpooledTotal
+from gateway.queue.spool.totals import SpooledTotal
 from gateway.queue.tally import field
 
 Clock = Callable[[], float]

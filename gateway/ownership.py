@@ -8,7 +8,7 @@ from pathlib import Path
 
 import structlog
 
-from gateway.queue.server_locks import try_exclusive
+from gateway.queue.locks import try_exclusive
 
 LOOK_AGAIN = 1.0
 """Seconds until another process notices that the owner is gone; between two tries of a duty that failed too."""

@@ -15,15 +15,15 @@ from gateway.metrics import Metrics
 from gateway.objects import Objects, ObjectsUnavailable
 from gateway.ownership import Owner, on_duty
 from gateway.queue import durability
-from gateway.queue.connection import Deployment, deployment
-from gateway.queue.embedded import EmbeddedError, EmbeddedOptions, embedded
+from gateway.queue.connection.deployment import Deployment, deployment
+from gateway.queue.connection.waiting import wait_command
+from gateway.queue.embedded.embedded import EmbeddedError, EmbeddedOptions, embedded
 from gateway.queue.entry import QueueUnavailable
 from gateway.queue.keys import partitions
 from gateway.queue.publisher import Publisher, publishing
-from gateway.queue.spool import Spool, SpoolLimits, open_spool
+from gateway.queue.spool.spool import Spool, SpoolLimits, open_spool
 from gateway.queue.tally import Flushing, flushing
 from gateway.queue.trimming import Trimming
-from gateway.queue.waiting import wait_command
 from gateway.queue.watch import Watch
 from gateway.settings import Settings
 

@@ -16,12 +16,12 @@ from gateway.inboxes import Inboxes
 from gateway.metrics import Metrics
 from gateway.objects import Objects, ObjectsUnavailable, Stored
 from gateway.pipeline import Pipeline
+from gateway.queue.connection.waiting import wait_command
 from gateway.queue.dead_letter_box import DeadLetterBox, KeptLetter
 from gateway.queue.dead_letters import ENVELOPES, account, place
 from gateway.queue.entry import Entry, Published, QueueUnavailable
 from gateway.queue.keys import partitions
 from gateway.queue.straight import Straight, straight
-from gateway.queue.waiting import wait_command
 from gateway.settings import Settings
 
 

@@ -12,7 +12,7 @@ import msgspec
 
 from gateway.cli import Exit, fail
 from gateway.cli.config import config_option, queue_url, read
-from gateway.queue.connection import deployment, mask
+from gateway.queue.connection.deployment import deployment, mask
 from gateway.queue.dead_letter_box import DeadLetterBox, KeptLetter
 from gateway.queue.entry import QueueUnavailable
 from gateway.queue.keys import partitions

@@ -17,7 +17,7 @@ from channels.email.mailboxes import Mailboxes
 from channels.email.settings import EmailSettings
 from gateway.cli import Exit, fail
 from gateway.cli.config import config_option, queue_url, read
-from gateway.queue.connection import Deployment, deployment, mask
+from gateway.queue.connection.deployment import Deployment, deployment, mask
 from gateway.queue.dead_letter_box import DeadLetterBox, KeptLetter
 from gateway.queue.dead_letters import ENVELOPES
 from gateway.queue.entry import QueueUnavailable

@@ -15,11 +15,11 @@ from rich.table import Table
 from channels.units import duration, spell
 from gateway.cli import Exit, fail
 from gateway.cli.config import config_option, queue_url, read
-from gateway.queue.connection import Deployment, deployment, mask
+from gateway.queue.connection.deployment import Deployment, deployment, mask
 from gateway.queue.depths import COUNTED, Depths, StreamDepth, queue_depths
 from gateway.queue.entry import QueueUnavailable
 from gateway.queue.keys import partitions
-from gateway.queue.spool_files import spooled
+from gateway.queue.spool.totals import spooled
 from gateway.queue.tally import read as read_counts
 from gateway.reporting.report import Report, report, span
 from gateway.reporting.table import shown

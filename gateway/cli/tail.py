@@ -10,7 +10,7 @@ import msgspec
 from channels.units import duration
 from gateway.cli import Exit, fail
 from gateway.cli.config import config_option, queue_url, read
-from gateway.queue.connection import deployment, mask
+from gateway.queue.connection.deployment import deployment, mask
 from gateway.queue.entry import QueueUnavailable
 from gateway.queue.keys import partitions
 from gateway.queue.reader import StreamEntry

@@ -5,13 +5,13 @@ from collections.abc import Iterator, Sequence
 from gateway import parts
 from gateway.doctor import Finding, failing, ok, warning
 from gateway.queue import durability
-from gateway.queue.connection import mask
+from gateway.queue.connection.deployment import mask
+from gateway.queue.connection.link import Link
 from gateway.queue.depths import Depths, queue_depths
+from gateway.queue.embedded.process import HOST
 from gateway.queue.entry import QueueUnavailable
 from gateway.queue.keys import partitions
-from gateway.queue.link import Link
 from gateway.queue.publish_script import PublishScript
-from gateway.queue.server_process import HOST
 from gateway.settings import Settings
 
 _TIGHT, _FULL = 0.8, 0.95

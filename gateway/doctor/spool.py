@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from gateway.doctor import Finding, disks, failing, ok, warning
-from gateway.queue.spool_files import spooled
+from gateway.queue.spool.totals import spooled
 from gateway.settings import Settings
 
 

@@ -11,8 +11,8 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from gateway.identity import identity_of
-from gateway.queue.answers import nobody_can_write
-from gateway.queue.connection import Deployment
+from gateway.queue.connection.answers import nobody_can_write
+from gateway.queue.connection.deployment import Deployment
 from gateway.queue.dead_letters import ENVELOPES
 from gateway.queue.entry import Entry, Published, QueueUnavailable
 from gateway.queue.keys import DEAD, Keys, conversation_hash

@@ -7,7 +7,7 @@ import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from gateway.queue.connection import Deployment
+from gateway.queue.connection.deployment import Deployment
 from gateway.queue.entry import QueueUnavailable
 from gateway.queue.keys import Keys
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from gateway.queue.entry import Entry, Published, QueueUnavailable
 from gateway.queue.keys import conversation_hash
 from gateway.queue.publish_script import PublishScript
-from gateway.queue.spool import Spool
+from gateway.queue.spool.spool import Spool
 
 
 class _Waiting(NamedTuple):

@@ -9,7 +9,7 @@ from redis.exceptions import NoScriptError
 
 
 class Lua:
-    """One `.lua` file of this room; a plain EVALSHA, so that it runs on Redis 6.2 and newer."""
+    """One `.lua` file of this room, by its path; a plain EVALSHA, so that it runs on Redis 6.2 and newer."""
 
     def __init__(self, name: str) -> None:
         self._text = (Path(__file__).parent / name).read_text(encoding="utf-8")

@@ -10,11 +10,11 @@ from typing import Any, cast
 import msgspec
 from redis.exceptions import NoScriptError, ResponseError
 
-from gateway.queue.answers import nobody_can_write, word
+from gateway.queue.connection.answers import nobody_can_write, word
+from gateway.queue.connection.link import Command, Link
+from gateway.queue.connection.waiting import durable
 from gateway.queue.entry import Entry, Published, QueueUnavailable
 from gateway.queue.keys import DEAD, Keys
-from gateway.queue.link import Command, Link
-from gateway.queue.waiting import durable
 
 SCRIPT = (Path(__file__).parent / "publish.lua").read_bytes()
 _SHA = sha1(SCRIPT, usedforsecurity=False).hexdigest()

@@ -4,14 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
-from gateway.queue.connection import Deployment
+from gateway.queue.connection.deployment import Deployment
+from gateway.queue.connection.link import Command, Link
 from gateway.queue.entry import Entry, Published, QueueUnavailable
 from gateway.queue.keys import Keys, conversation_hash
 from gateway.queue.lane import Bounds, Lane
-from gateway.queue.link import Command, Link
 from gateway.queue.publish_script import PublishScript
 from gateway.queue.replay import Replay
-from gateway.queue.spool import Spool
+from gateway.queue.spool.spool import Spool
 
 __all__ = ["Bounds", "Publisher", "publishing"]
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import msgspec
 
-from gateway.queue.connection import Deployment
+from gateway.queue.connection.deployment import Deployment
 from gateway.queue.entry import QueueUnavailable
 from gateway.queue.keys import Keys
 from gateway.queue.recurring import AWAY, stop_if_cancelled

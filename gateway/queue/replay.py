@@ -11,12 +11,12 @@ import structlog
 from redis.exceptions import ResponseError
 
 from gateway.identity import digest16
-from gateway.queue.answers import word
+from gateway.queue.connection.answers import word
 from gateway.queue.entry import Entry, Published, QueueUnavailable
 from gateway.queue.keys import DEAD
 from gateway.queue.lane import Lane
 from gateway.queue.publish_script import PublishScript
-from gateway.queue.spool import Spool, Spooled
+from gateway.queue.spool.spool import Spool, Spooled
 
 SHORTEST, LONGEST = 0.05, 1.0
 """Seconds between two knocks at a server that is away."""

@@ -7,10 +7,10 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
-from gateway.queue.connection import Deployment
+from gateway.queue.connection.deployment import Deployment
+from gateway.queue.connection.link import Command, Link
 from gateway.queue.entry import Entry, Published, QueueUnavailable
 from gateway.queue.keys import Keys, conversation_hash
-from gateway.queue.link import Command, Link
 from gateway.queue.publish_script import PublishScript
 from gateway.queue.publisher import Publisher
 

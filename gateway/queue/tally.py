@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 from redis.exceptions import RedisError
 
-from gateway.queue.connection import Deployment
+from gateway.queue.connection.deployment import Deployment
 from gateway.queue.entry import QueueUnavailable
 from gateway.queue.keys import Keys
 from gateway.queue.lua import Lua

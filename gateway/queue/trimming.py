@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
-from gateway.queue.connection import Deployment
+from gateway.queue.connection.deployment import Deployment
 from gateway.queue.keys import DEAD, Keys
 from gateway.queue.lua import Lua
 from gateway.queue.recurring import AWAY, recurring

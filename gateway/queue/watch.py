@@ -7,11 +7,11 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from gateway.queue.connection import Deployment
+from gateway.queue.connection.deployment import Deployment
 from gateway.queue.depths import Depths, queue_depths
 from gateway.queue.keys import Keys
 from gateway.queue.recurring import AWAY, recurring
-from gateway.queue.spool_files import SpooledTotal, spooled
+from gateway.queue.spool.totals import SpooledTotal, spooled
 
 EVERY = 10.0
 """Seconds between two looks."""

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from gateway.queue.embedded import EmbeddedOptions, embedded
+from gateway.queue.embedded.embedded import EmbeddedOptions, embedded
 from tests.support import free_port
 
 ROOT = Path(__file__).parents[2]

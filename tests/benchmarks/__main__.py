@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
 
-from gateway.queue.embedded import EmbeddedOptions, embedded
+from gateway.queue.embedded.embedded import EmbeddedOptions, embedded
 from tests.benchmarks import queueing, webhooks
 from tests.benchmarks.contenders import HEADING, Client, Contender, measure, python, ratio
 from tests.benchmarks.load import Http, Smtp

@@ -14,12 +14,12 @@ from redis.asyncio import BlockingConnectionPool, Redis
 
 from gateway.identity import digest16
 from gateway.queue import publish_script
-from gateway.queue.connection import deployment
-from gateway.queue.embedded import EmbeddedOptions, embedded
+from gateway.queue.connection.deployment import deployment
+from gateway.queue.embedded.embedded import EmbeddedOptions, embedded
 from gateway.queue.entry import Entry
 from gateway.queue.keys import DEAD, partitions
 from gateway.queue.publisher import publishing
-from gateway.queue.spool import open_spool
+from gateway.queue.spool.spool import open_spool
 from tests.support import free_port
 
 PRODUCERS, SECONDS, ROUNDS, STARTS = 100, 1.5, 5, 9

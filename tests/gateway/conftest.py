@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from gateway.queue.connection import deployment
-from gateway.queue.embedded import EmbeddedOptions, embedded
+from gateway.queue.connection.deployment import deployment
+from gateway.queue.embedded.embedded import EmbeddedOptions, embedded
 from gateway.queue.keys import partitions
 from gateway.queue.publisher import publishing
-from gateway.queue.spool import SpoolLimits, open_spool
+from gateway.queue.spool.spool import SpoolLimits, open_spool
 from tests.gateway.publishing import TIERS, Told
 from tests.gateway.servers import Servers
 from tests.support import free_port

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from redis.asyncio import Redis
 
-from gateway.queue.embedded import EmbeddedOptions
-from gateway.queue.server_locks import try_exclusive
+from gateway.queue.embedded.embedded import EmbeddedOptions
+from gateway.queue.locks import try_exclusive
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,7 +21,7 @@ GATEWAY = """
 import asyncio, json, sys
 from pathlib import Path
 from redis.asyncio import Redis
-from gateway.queue.embedded import EmbeddedOptions, embedded
+from gateway.queue.embedded.embedded import EmbeddedOptions, embedded
 
 async def main(directory, port):
     print("imported", flush=True)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from redis import Redis
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
-from gateway.queue.server_binary import COMMANDS, find_binary
+from gateway.queue.embedded.binary import COMMANDS, find_binary
 from tests.support import free_port
 
 HOST = "127.0.0.1"

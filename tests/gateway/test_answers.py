@@ -3,7 +3,7 @@ from redis._parsers.base import BaseParser
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from gateway.queue.answers import nobody_can_write, word
+from gateway.queue.connection.answers import nobody_can_write, word
 
 OLD = "ERR Error running script (call to f_0d3f): @user_script:17: "
 

@@ -6,8 +6,8 @@ import pytest
 import trustme
 from redis.exceptions import RedisError
 
-from gateway.queue.connection import QueueUnavailable, check_url, deployment, mask
-from gateway.queue.link import Link
+from gateway.queue.connection.deployment import QueueUnavailable, check_url, deployment, mask
+from gateway.queue.connection.link import Link
 from tests.gateway.servers import HOST, MASTER, eventually
 from tests.support import free_port
 

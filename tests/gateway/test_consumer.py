@@ -11,7 +11,7 @@ import pytest
 from redis.asyncio import Redis
 
 from gateway.queue.consumer import Consumer, Defer, Delivery
-from gateway.queue.embedded import EmbeddedOptions, embedded
+from gateway.queue.embedded.embedded import EmbeddedOptions, embedded
 from tests.gateway.servers import HOST, MASTER, eventually, migrate
 from tests.support import free_port, until
 

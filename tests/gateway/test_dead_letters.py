@@ -16,7 +16,7 @@ from gateway.identity import identify
 from gateway.inboxes import Inboxes
 from gateway.metrics import Metrics
 from gateway.objects import Objects
-from gateway.queue.connection import deployment
+from gateway.queue.connection.deployment import deployment
 from gateway.queue.dead_letter_box import DeadLetterBox
 from gateway.queue.entry import QueueUnavailable
 from gateway.queue.keys import partitions

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager, contextmanager
 import pytest
 from redis.crc import key_slot
 
+from gateway.queue.connection.waiting import wait_command
 from gateway.queue.entry import Published
 from gateway.queue.keys import partitions
-from gateway.queue.waiting import wait_command
 from tests.gateway.publishing import TIERS, entry
 from tests.gateway.servers import HOST, MASTER, Server, eventually, migrate, owner
 

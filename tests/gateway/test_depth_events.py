@@ -10,10 +10,10 @@ from structlog.testing import capture_logs
 
 from gateway.events import DepthEvents, QueueEvents, SpoolEvents
 from gateway.metrics import Metrics
-from gateway.queue.connection import deployment
+from gateway.queue.connection.deployment import deployment
 from gateway.queue.depths import Depths, GroupDepth, StreamDepth
 from gateway.queue.keys import Keys
-from gateway.queue.spool_files import SpooledTotal
+from gateway.queue.spool.totals import SpooledTotal
 from gateway.queue.watch import Watch
 
 TIERS = ("premium", "free")

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
-from gateway.queue.connection import Deployment, deployment
+from gateway.queue.connection.deployment import Deployment, deployment
 from gateway.queue.depths import depths, queue_depths
 from gateway.queue.entry import QueueUnavailable
 from gateway.queue.keys import Keys, partitions

@@ -13,7 +13,7 @@ from aiohttp import web
 import gateway.doctor
 from gateway.doctor import CHECKS, checks, examine, ok
 from gateway.queue.entry import QueueUnavailable
-from gateway.queue.spool import open_spool
+from gateway.queue.spool.spool import open_spool
 from gateway.settings import load
 from tests.gateway.publishing import entry
 from tests.support import free_port

@@ -3,9 +3,9 @@
 import pytest
 from redis.asyncio import Redis
 
-from gateway.queue.connection import deployment
+from gateway.queue.connection.deployment import deployment
 from gateway.queue.durability import Told, check, judge
-from gateway.queue.embedded import EmbeddedOptions, embedded
+from gateway.queue.embedded.embedded import EmbeddedOptions, embedded
 from gateway.queue.entry import QueueUnavailable
 from gateway.queue.keys import partitions
 from tests.support import free_port

@@ -9,10 +9,10 @@ import pytest
 import uvloop
 from redis.asyncio import Redis
 
-from gateway.queue import embedded as launcher
-from gateway.queue.embedded import EmbeddedError, EmbeddedOptions, embedded
-from gateway.queue.server_locks import share, try_exclusive
-from gateway.queue.server_process import ask
+from gateway.queue.embedded import embedded as launcher
+from gateway.queue.embedded.embedded import EmbeddedError, EmbeddedOptions, embedded
+from gateway.queue.embedded.process import ask
+from gateway.queue.locks import share, try_exclusive
 from tests.gateway.embedded_server import Events, add, count, gateway_process, go_on, got, lock_is_free, running, until
 from tests.support import free_port
 

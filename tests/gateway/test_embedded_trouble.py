@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from gateway.queue import embedded as launcher
-from gateway.queue import server_binary, server_process
-from gateway.queue.embedded import EmbeddedError, EmbeddedOptions, embedded
-from gateway.queue.server_locks import try_exclusive, write_holder
-from gateway.queue.server_process import Answer, ask
+from gateway.queue.embedded import binary as server_binary
+from gateway.queue.embedded import embedded as launcher
+from gateway.queue.embedded import process as server_process
+from gateway.queue.embedded.embedded import EmbeddedError, EmbeddedOptions, embedded
+from gateway.queue.embedded.process import Answer, ask
+from gateway.queue.locks import try_exclusive, write_holder
 from tests.gateway.embedded_server import Events, add, lock_is_free, running, until
 from tests.support import free_port
 

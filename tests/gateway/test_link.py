@@ -4,9 +4,9 @@ from contextlib import suppress
 import pytest
 from redis.exceptions import ResponseError
 
-from gateway.queue.connection import deployment
+from gateway.queue.connection.deployment import deployment
+from gateway.queue.connection.link import Link
 from gateway.queue.entry import QueueUnavailable
-from gateway.queue.link import Link
 from tests.gateway.servers import HOST, eventually
 
 KEY = "{tickets}:seen"

@@ -21,7 +21,7 @@ from gateway.objects import Objects
 from gateway.pipeline import Pipeline
 from gateway.queue.dead_letters import DeadLetters
 from gateway.queue.publisher import Publisher
-from gateway.queue.spool import SpoolLimits
+from gateway.queue.spool.spool import SpoolLimits
 from gateway.sealing import Inbox
 from gateway.tagging.tier import TierPolicy
 from normalizers.message import (

@@ -10,8 +10,8 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from gateway.queue import reader
-from gateway.queue.connection import Deployment, deployment
-from gateway.queue.embedded import EmbeddedOptions, embedded
+from gateway.queue.connection.deployment import Deployment, deployment
+from gateway.queue.embedded.embedded import EmbeddedOptions, embedded
 from gateway.queue.entry import QueueUnavailable
 from gateway.queue.keys import Keys, partitions
 from tests.support import free_port

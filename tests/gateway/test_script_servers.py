@@ -9,13 +9,13 @@ import pytest
 from msgspec.structs import replace
 from redis.exceptions import ResponseError
 
-from gateway.queue.answers import nobody_can_write, word
-from gateway.queue.connection import deployment
+from gateway.queue.connection.answers import nobody_can_write, word
+from gateway.queue.connection.deployment import deployment
+from gateway.queue.connection.link import Link
 from gateway.queue.consumer import Consumer
 from gateway.queue.dead_letter_box import DeadLetterBox
 from gateway.queue.depths import queue_depths
 from gateway.queue.entry import Published, QueueUnavailable
-from gateway.queue.link import Link
 from gateway.queue.publish_script import PublishScript
 from gateway.queue.trimming import Trimming
 from tests.gateway.publishing import KEYS, TIERS, entry

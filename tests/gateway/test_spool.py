@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from gateway.queue.entry import Published
-from gateway.queue.spool import Spool, SpoolLimits, SpoolUnavailable, open_spool
-from gateway.queue.spool_file import SpoolFile
+from gateway.queue.spool.file import SpoolFile
+from gateway.queue.spool.spool import Spool, SpoolLimits, SpoolUnavailable, open_spool
 from tests.gateway.publishing import entry
 
 ROOT = Path(__file__).parents[2]
@@ -23,8 +23,8 @@ ROOMY = SpoolLimits(min_free=0)
 SPOOLER = """
 import asyncio, sys
 from pathlib import Path
-from gateway.queue.spool import SpoolLimits, open_spool
-from gateway.queue.spool_file import SpoolFile
+from gateway.queue.spool.spool import SpoolLimits, open_spool
+from gateway.queue.spool.file import SpoolFile
 from tests.gateway.publishing import entry
 
 async def main(folder, name):

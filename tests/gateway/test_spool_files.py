@@ -6,8 +6,8 @@ from contextlib import closing
 import pytest
 
 from gateway.queue.entry import Entry
-from gateway.queue.spool_file import SpoolFile
-from gateway.queue.spool_files import spooled
+from gateway.queue.spool.file import SpoolFile
+from gateway.queue.spool.totals import spooled
 
 
 def entry(number):

@@ -10,11 +10,11 @@ import pytest
 from redis.asyncio import Redis
 
 from gateway.queue import replay
-from gateway.queue.connection import deployment
-from gateway.queue.embedded import EmbeddedOptions, embedded
+from gateway.queue.connection.deployment import deployment
+from gateway.queue.embedded.embedded import EmbeddedOptions, embedded
 from gateway.queue.entry import Published, QueueUnavailable
 from gateway.queue.publisher import Bounds, publishing
-from gateway.queue.spool import SpoolLimits, open_spool
+from gateway.queue.spool.spool import SpoolLimits, open_spool
 from tests.gateway.proxy import proxy
 from tests.gateway.publishing import KEYS, TIERS, entry, ids
 from tests.support import free_port, until

@@ -10,7 +10,7 @@ from redis import Redis
 from gateway.cli import Exit, stats
 from gateway.queue.entry import Entry
 from gateway.queue.keys import Keys
-from gateway.queue.spool_file import SpoolFile
+from gateway.queue.spool.file import SpoolFile
 from tests.support import free_port
 
 KEYS = Keys()

@@ -17,7 +17,7 @@ from gateway import parts
 from gateway.events import InboxEvents, QueueEvents, SpoolEvents, TallyEvents
 from gateway.metrics import Metrics
 from gateway.queue import recurring
-from gateway.queue.connection import Deployment, deployment
+from gateway.queue.connection.deployment import Deployment, deployment
 from gateway.queue.entry import QueueUnavailable
 from gateway.queue.keys import Keys
 from gateway.queue.tally import Flushing, Tally, flushing, hour_of, read

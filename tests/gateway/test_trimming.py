@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from gateway.queue import trimming
-from gateway.queue.connection import Deployment, deployment
+from gateway.queue.connection.deployment import Deployment, deployment
 from gateway.queue.entry import QueueUnavailable
 from gateway.queue.keys import Keys, partitions
 from gateway.queue.trimming import Trimming

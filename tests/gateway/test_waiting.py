@@ -3,11 +3,11 @@ import asyncio
 import pytest
 from redis.exceptions import ResponseError
 
-from gateway.queue.connection import deployment
+from gateway.queue.connection.deployment import deployment
+from gateway.queue.connection.link import Link
+from gateway.queue.connection.waiting import durable, wait_command
 from gateway.queue.entry import Published, QueueUnavailable
-from gateway.queue.link import Link
 from gateway.queue.publish_script import PublishScript
-from gateway.queue.waiting import durable, wait_command
 from tests.gateway.publishing import KEYS, TIERS, entry
 
 

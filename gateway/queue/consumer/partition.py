@@ -8,9 +8,9 @@ from typing import Any, TypeVar, cast
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from gateway.queue.connection import Deployment, QueueUnavailable
-from gateway.queue.consumer_delivery import Fields, Held
-from gateway.queue.consumer_options import ConsumerOptions
+from gateway.queue.connection.deployment import Deployment, QueueUnavailable
+from gateway.queue.consumer.delivery import Fields, Held
+from gateway.queue.consumer.options import ConsumerOptions
 from gateway.queue.keys import DEAD, Keys
 from gateway.queue.lua import Lua
 
@@ -25,7 +25,7 @@ _OWN = ""
 _BLOCKS = 5
 """Waits for new entries per time-out; a stop waits for the one under way."""
 
-_take, _keep, _bury, _leave = (Lua(name) for name in ("take.lua", "keep.lua", "bury.lua", "leave.lua"))
+_take, _keep, _bury, _leave = (Lua(f"consumer/{name}.lua") for name in ("take", "keep", "bury", "leave"))
 
 
 class Partition:

@@ -9,8 +9,8 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 
-from gateway.queue.answers import word
-from gateway.queue.connection import Deployment
+from gateway.queue.connection.answers import word
+from gateway.queue.connection.deployment import Deployment
 from gateway.queue.entry import QueueUnavailable
 
 _FORGET = 1.0

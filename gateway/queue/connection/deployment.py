@@ -8,9 +8,9 @@ from redis.asyncio.connection import SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from gateway.queue.addresses import Address, Node, mask, parse
+from gateway.queue.connection.addresses import Address, Node, mask, parse
+from gateway.queue.connection.topology import Cluster, Sentinels
 from gateway.queue.entry import QueueUnavailable
-from gateway.queue.topology import Cluster, Sentinels
 
 __all__ = ["Deployment", "QueueUnavailable", "check_url", "deployment", "mask"]
 

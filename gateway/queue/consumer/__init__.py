@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from gateway.queue.connection import deployment
-from gateway.queue.consumer_conversations import Conversations, Defer, Handler
-from gateway.queue.consumer_delivery import Delivery
-from gateway.queue.consumer_options import TIERS, ConsumerOptions
-from gateway.queue.consumer_partition import Partition
-from gateway.queue.consumer_reader import Reader
+from gateway.queue.connection.deployment import deployment
+from gateway.queue.consumer.conversations import Conversations, Defer, Handler
+from gateway.queue.consumer.delivery import Delivery
+from gateway.queue.consumer.options import TIERS, ConsumerOptions
+from gateway.queue.consumer.partition import Partition
+from gateway.queue.consumer.reader import Reader
 from gateway.queue.keys import partitions
 
 

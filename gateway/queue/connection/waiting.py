@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from gateway.queue.link import Command
+from gateway.queue.connection.link import Command
 
 _SHARE = 0.75
 """Of the time an exchange has; the rest is for the write itself and the way back."""

@@ -5,11 +5,11 @@ import random
 from collections.abc import Iterable
 from contextlib import suppress
 
-from gateway.queue.connection import QueueUnavailable
-from gateway.queue.consumer_conversations import Conversations
-from gateway.queue.consumer_delivery import Held
-from gateway.queue.consumer_options import ConsumerOptions
-from gateway.queue.consumer_partition import FIRST, Partition
+from gateway.queue.connection.deployment import QueueUnavailable
+from gateway.queue.consumer.conversations import Conversations
+from gateway.queue.consumer.delivery import Held
+from gateway.queue.consumer.options import ConsumerOptions
+from gateway.queue.consumer.partition import FIRST, Partition
 
 _BEATS = 4
 """Signs of life per `claim_after`: a few may be lost."""

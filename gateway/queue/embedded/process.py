@@ -16,7 +16,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import BusyLoadingError, RedisError
 
-from gateway.queue.server_binary import EmbeddedError
+from gateway.queue.embedded.binary import EmbeddedError
 
 HOST = "127.0.0.1"
 POLL = 0.005

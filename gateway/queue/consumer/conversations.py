@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Protocol
 
-from gateway.queue.consumer_delivery import UNREADABLE, Delivery, Held, place
-from gateway.queue.consumer_options import ConsumerOptions
+from gateway.queue.consumer.delivery import UNREADABLE, Delivery, Held, place
+from gateway.queue.consumer.options import ConsumerOptions
 
 Handler = Callable[[Delivery], Awaitable[object]]
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from time import monotonic
 
-from gateway.queue.server_binary import EmbeddedError
+from gateway.queue.embedded.binary import EmbeddedError
 
 if sys.platform != "win32":  # find_binary has refused there before any lock is asked for
     import fcntl

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
-from gateway.queue.spool_files import spooled
+from gateway.queue.spool.totals import spooled
 
 LOOK_AGAIN = 1.0
 """Seconds until what the files take is looked at again."""

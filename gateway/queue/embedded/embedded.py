@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
-from gateway.queue.server_binary import EmbeddedError, find_binary
-from gateway.queue.server_locks import alone, read_holder, share, try_exclusive, write_holder
-from gateway.queue.server_process import HOST, POLL, Answer, EmbeddedOptions, ServerProcess, ask, configure
+from gateway.queue.embedded.binary import EmbeddedError, find_binary
+from gateway.queue.embedded.process import HOST, POLL, Answer, EmbeddedOptions, ServerProcess, ask, configure
+from gateway.queue.locks import alone, read_holder, share, try_exclusive, write_holder
 
 __all__ = ["EmbeddedError", "EmbeddedOptions", "EmbeddedServer", "embedded"]
 

@@ -6,7 +6,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
-from gateway.queue.spool_file import COLUMNS, SpoolFile
+from gateway.queue.spool.file import COLUMNS, SpoolFile
 
 
 def opened(path: Path, partitions: int) -> tuple[SpoolFile, bool]:

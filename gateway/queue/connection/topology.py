@@ -11,8 +11,8 @@ from redis.asyncio.connection import AbstractConnection
 from redis.crc import key_slot
 from redis.exceptions import RedisError
 
-from gateway.queue.addresses import Address, Node
-from gateway.queue.answers import word
+from gateway.queue.connection.addresses import Address, Node
+from gateway.queue.connection.answers import word
 from gateway.queue.entry import QueueUnavailable
 
 _STAGGER = 0.05

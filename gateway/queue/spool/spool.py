@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from gateway.queue.entry import Entry, Published
-from gateway.queue.spool_file import Spooled, SpoolFile, SpoolUnavailable
-from gateway.queue.spool_places import claim, hold, others, place
-from gateway.queue.spool_room import Room, SpoolLimits
-from gateway.queue.spool_salvage import opened
+from gateway.queue.spool.file import Spooled, SpoolFile, SpoolUnavailable
+from gateway.queue.spool.places import claim, hold, others, place
+from gateway.queue.spool.room import Room, SpoolLimits
+from gateway.queue.spool.salvage import opened
 
 __all__ = ["Spool", "SpoolLimits", "SpoolUnavailable", "Spooled", "open_spool"]
 

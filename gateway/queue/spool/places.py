@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from gateway.queue.server_locks import try_exclusive
-from gateway.queue.spool_file import SpoolUnavailable
+from gateway.queue.locks import try_exclusive
+from gateway.queue.spool.file import SpoolUnavailable
 
 _PLACES = 1024
 _FILE = re.compile(r"spool-(\d+)\.sqlite3")

@@ -1,0 +1,1 @@
+"""Where entries wait on disk while their server is away."""
