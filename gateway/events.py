@@ -120,7 +120,7 @@ class SpoolEvents:
         self._metrics.tally.add(field("spooled"), entries)
 
     def told(self, event: str, entries: int) -> None:
-        """spool.started, spool.drained or spool.damaged."""
+        """spool.started, spool.drained, spool.damaged or spool.left."""
         if event == "spool.drained":
             self._log.info(event, last_batch=entries)
         else:

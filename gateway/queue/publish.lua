@@ -24,11 +24,20 @@ for n, entry in ipairs(entries) do
   else
     -- pcall: one entry that cannot be written must not take the others of its batch with it.
     local added = redis.pcall('XADD', stream, '*', unpack(entry[6]))
-    if type(added) == 'table' and added.err then
-      answers[n], refused[conversation] = added, true
+    local failed = type(added) == 'table' and added.err and added
+    if not failed then
+      local marked = redis.pcall('ZADD', seen, forget_at, mark)
+      if type(marked) == 'table' and marked.err then
+        -- An entry without its mark would be written again with every retry.
+        redis.pcall('XDEL', stream, added)
+        failed = marked
+      elseif fingerprint ~= '' then
+        redis.call('ZADD', seen, forget_at, fingerprint)
+      end
+    end
+    if failed then
+      answers[n], refused[conversation] = failed, true
     else
-      redis.call('ZADD', seen, forget_at, mark)
-      if fingerprint ~= '' then redis.call('ZADD', seen, forget_at, fingerprint) end
       answers[n] = 1
     end
   end

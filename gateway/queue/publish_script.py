@@ -60,9 +60,10 @@ class PublishScript:
         for one in answers:
             if isinstance(one, ResponseError) and nobody_can_write(one, handed_on=True):
                 await self._away(one)
-        if (resent or self._link.resent) and all(one is Published.DUPLICATE for one in answers):
-            # The script does all or nothing: as far as anybody can tell, the call whose answer was lost wrote them.
-            return [Published.NEW] * len(answers)
+        if (resent or self._link.resent) and Published.NEW not in answers:
+            # Had the first call not been carried out, something would be new: its answer alone was lost. A batch of
+            # nothing but repeats looks the same, and is told that it is new.
+            return [Published.NEW if one is Published.DUPLICATE else one for one in answers]
         return answers
 
     async def probe(self) -> None:

@@ -15,6 +15,9 @@ from gateway.queue.spool.spool import Spool
 
 __all__ = ["Bounds", "Publisher", "publishing"]
 
+ADOPT = 5.0
+"""Seconds between two looks for what dead processes have left."""
+
 
 class Publisher:
     """One lane per partition; a conversation is always in the same one."""
@@ -96,6 +99,7 @@ async def publishing(
         asyncio.create_task(Replay(lane, one, spool, number, on_poison=on_poison).run(), name=f"replay-{number}")
         for number, (lane, one) in enumerate(zip(lanes, again, strict=True))
     ]
+    replays.append(asyncio.create_task(_adopting(spool), name="adopting"))
     try:
         yield publisher
     finally:
@@ -107,3 +111,9 @@ async def publishing(
             await asyncio.gather(*replays, return_exceptions=True)
             for one in (*live, *again, *probes):
                 await one.close()
+
+
+async def _adopting(spool: Spool) -> None:
+    while True:
+        await asyncio.sleep(ADOPT)
+        await spool.adopt()

@@ -2,21 +2,20 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from time import monotonic, time
+from time import monotonic
 
-import msgspec
 import structlog
 from redis.exceptions import ResponseError
 
-from gateway.identity import digest16
 from gateway.queue.connection.answers import word
 from gateway.queue.entry import Entry, Published, QueueUnavailable
 from gateway.queue.keys import DEAD
 from gateway.queue.lane import Lane
 from gateway.queue.publish_script import PublishScript
 from gateway.queue.spool.spool import Spool, Spooled
+from gateway.queue.unpublishable import ERROR, letter, publishable
 
 SHORTEST, LONGEST = 0.05, 1.0
 """Seconds between two knocks at a server that is away."""
@@ -25,8 +24,6 @@ STEADY = 5.0
 ATTEMPTS = 8
 """How often an entry that alone is refused is tried before it becomes a dead letter: a good minute."""
 FIRST_HOLD, LONGEST_HOLD = 0.25, 30.0
-ADOPT = 5.0
-"""Seconds between two looks for what dead processes have left."""
 BATCH = 256
 
 
@@ -46,6 +43,8 @@ class Replay:
         self._on_poison = on_poison
         self._held: dict[int, _Held] = {}
         self._most = BATCH
+        self._doubtful: set[int] = set()
+        """Numbers of what was sent and not answered: it may be there."""
 
     async def run(self) -> None:
         """For ever; whatever goes wrong, the next round may do better."""
@@ -67,17 +66,16 @@ class Replay:
                 pause = min(pause * 2, LONGEST)
                 await asyncio.sleep(pause * random.uniform(0.5, 1))
             except Exception as error:  # a drain that died would be messages that never arrive
-                structlog.get_logger().error("spool.replay_failed", error=type(error).__name__)
+                structlog.get_logger().error("replay.failed", error=type(error).__name__)
                 await asyncio.sleep(LONGEST)
 
     async def _needed(self) -> None:
         """Return once the server is away, or something waits for it."""
         filled = self._spool.filled[self._partition]
         while self._lane.up and not filled.is_set():
-            await self._spool.adopt()
             waits = [asyncio.ensure_future(event.wait()) for event in (self._lane.down, filled)]
             try:
-                await asyncio.wait(waits, timeout=ADOPT, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             finally:
                 for wait in waits:
                     wait.cancel()
@@ -98,7 +96,8 @@ class Replay:
                 blocked |= await self._try(ready)
                 self._lane.link(True)
                 done = True
-        self._lane.link(True)
+        if done:
+            self._lane.link(True)
         return done
 
     def _may_go(self, row: Spooled, blocked: set[int], now: float) -> bool:
@@ -125,8 +124,12 @@ class Replay:
 
     async def _send(self, rows: Sequence[Spooled]) -> set[int]:
         """Publish them; the conversations of which something was left behind."""
-        entries = [_entry(row, self._script.streams) for row in rows]
+        rows = [row if row.seq not in self._doubtful else row._replace(sent=True) for row in rows]
+        entries = [publishable(row, self._script.streams) for row in rows]
+        numbers = {row.seq for row in rows}
+        self._doubtful |= numbers
         answers = await self._script.publish(entries)
+        self._doubtful -= numbers
         gone: list[Spooled] = []
         behind: set[int] = set()
         for row, entry, answer in zip(rows, entries, answers, strict=True):
@@ -135,87 +138,41 @@ class Replay:
             if isinstance(answer, ResponseError):
                 await self._refused(row, word(answer))
             elif isinstance(answer, Published):
-                if answer is Published.CONFLICT:
-                    # Accepted while nobody could know of the other content: a person has to decide.
-                    await self._bury(entry, "Conflict", 1)
-                elif entry is not row.entry:
-                    self._on_poison(str(entry.fields[_ERROR]))
+                # Accepted while nobody could know of the other content: a person has to decide.
+                if answer is Published.CONFLICT and not await self._bury(entry, "Conflict", 1):
+                    behind.add(row.conversation)
+                    self._hold(row)
+                    continue
+                if entry is not row.entry:
+                    self._on_poison(str(entry.fields[ERROR]))
                 self._held.pop(row.conversation, None)
                 gone.append(row)
         await self._spool.remove(gone)
         return behind
 
-    async def _refused(self, row: Spooled, why: str) -> None:
-        """Hold its conversation back; at the end it becomes a dead letter instead."""
+    def _hold(self, row: Spooled) -> int:
+        """Hold its conversation back, longer each time; how often that was."""
         held = self._held.setdefault(row.conversation, _Held())
         held.attempts += 1
-        held.until = monotonic() + min(FIRST_HOLD * 2**held.attempts, LONGEST_HOLD)
-        entry = _entry(row, self._script.streams)
-        if held.attempts >= ATTEMPTS and entry.stream != DEAD and await self._bury(entry, why, held.attempts):
+        held.until = monotonic() + min(FIRST_HOLD * 2 ** min(held.attempts, 16), LONGEST_HOLD)
+        return held.attempts
+
+    async def _refused(self, row: Spooled, why: str) -> None:
+        """Hold its conversation back; at the end it becomes a dead letter instead."""
+        attempts = self._hold(row)
+        entry = publishable(row, self._script.streams)
+        if attempts >= ATTEMPTS and entry.stream != DEAD and await self._bury(entry, why, attempts):
             del self._held[row.conversation]
             await self._spool.remove([row])
 
     async def _bury(self, entry: Entry, why: str, attempts: int) -> bool:
         """Whether it is a dead letter now; where their stream is at fault as well, it stays in the spool."""
-        (answer,) = await self._script.publish([_letter(entry, why, attempts)])
+        try:
+            (answer,) = await self._script.publish([letter(entry, why, attempts)])
+        except QueueUnavailable:
+            await self._script.probe()  # raises as well where it is the server, and not what is written
+            return False
         if not isinstance(answer, Published):
             return False
         self._on_poison(why)
         return True
-
-
-class _Data(msgspec.Struct):
-    received_at: str = ""
-
-
-class _Event(msgspec.Struct):
-    data: _Data = msgspec.field(default_factory=_Data)
-
-
-_DAY_MS = 86_400_000
-_ERROR = 9
-"""The place of the error's value among a letter's fields."""
-
-
-def _entry(row: Spooled, streams: Container[str]) -> Entry:
-    """What is published of it: a dead letter where it cannot be what it was."""
-    if row.entry is None:
-        fields = (
-            *("id", "", "channel", "", "inbox", "", "reason", "unpublishable", "error", "Unreadable"),
-            *("payload", row.content, "received_at", "", "attempts", "1"),
-        )
-        mark = digest16(f"unreadable:{row.content.hex()}")
-        return Entry(stream=DEAD, mark=mark, keep_ms=_DAY_MS, conversation=mark.hex(), fields=fields, size=row.size)
-    if row.entry.stream not in streams:
-        return _letter(row.entry, "NoSuchTier", 1)  # tiers.order has changed meanwhile
-    if row.sent and time() - row.spooled_at > row.entry.keep_ms / 1000:
-        return _letter(row.entry, "Outlived", 1)  # its mark may be forgotten and the entry there: nobody can know
-    return row.entry
-
-
-def _letter(entry: Entry, why: str, attempts: int) -> Entry:
-    """The entry as a dead letter, its event as the payload; a dead letter that was refused stays what it was."""
-    said = dict(zip(entry.fields[::2], entry.fields[1::2], strict=True))
-    if entry.stream == DEAD:
-        return entry
-    event = said.get("event", b"")
-    fields = (
-        *("id", said.get("id", ""), "channel", said.get("channel", ""), "inbox", said.get("inbox", "")),
-        *("reason", "unpublishable", "error", why, "payload", event, "fingerprint", entry.fingerprint.hex()),
-        *("received_at", _received_at(event), "attempts", str(attempts)),
-    )
-    return Entry(
-        stream=DEAD,
-        mark=digest16(f"unpublishable:{entry.mark.hex()}"),
-        keep_ms=entry.keep_ms,
-        conversation=entry.conversation,
-        fields=fields,
-        size=entry.size,
-    )
-
-
-def _received_at(event: bytes | str) -> str:
-    try:
-        return msgspec.json.decode(event, type=_Event).data.received_at
-    except msgspec.DecodeError:
-        return ""

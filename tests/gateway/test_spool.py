@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.identity import digest16
 from gateway.queue.entry import Published
 from gateway.queue.spool.file import SpoolFile
 from gateway.queue.spool.spool import Spool, SpoolLimits, SpoolUnavailable, open_spool
@@ -25,6 +26,7 @@ import asyncio, sys
 from pathlib import Path
 from gateway.queue.spool.spool import SpoolLimits, open_spool
 from gateway.queue.spool.file import SpoolFile
+from gateway.identity import digest16
 from tests.gateway.publishing import entry
 
 async def main(folder, name):
@@ -246,3 +248,69 @@ async def test_the_bound_is_of_the_room_that_all_files_take(tmp_path):
         async with open_spool(tmp_path, limits=limits) as neighbour:
             with pytest.raises(SpoolUnavailable, match="full"):
                 await neighbour.append([entry("another")])
+
+
+async def test_damage_met_by_a_reader_is_mended_under_the_numbers_that_are_in_use(tmp_path):
+    async with open_spool(tmp_path, limits=ROOMY) as spool:
+        await spool.append([entry(str(n)) for n in range(600)])
+        in_hand = (await spool.peek(0, most=600))[:100]
+        _file(spool)._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        path = tmp_path / "spool-0.sqlite3"
+        with path.open("r+b") as file:
+            file.seek(9 * 4096)
+            file.write(bytes(range(256)) * 16)
+        _file(spool)._db.execute("PRAGMA shrink_memory")
+        found = await kept(spool)
+        assert 300 < len(found) < 600
+        await spool.remove(in_hand)
+        assert await kept(spool) == found[100:]
+        assert spool.entries == len(found) - 100 == sum(spool.conversations.values())
+
+
+async def test_a_salvage_that_is_interrupted_is_begun_again(tmp_path, monkeypatch):
+    async with open_spool(tmp_path, limits=ROOMY) as spool:
+        await spool.append([entry(str(n)) for n in range(300)])
+    with (tmp_path / "spool-0.sqlite3").open("r+b") as file:
+        file.seek(5 * 4096)
+        file.write(bytes(range(256)) * 16)
+
+    def full(*_: object, **__: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SpoolFile, "take", full)
+        with pytest.raises(SpoolUnavailable):
+            async with open_spool(tmp_path, limits=ROOMY):
+                pass
+    told: list[str] = []
+    async with open_spool(tmp_path, limits=ROOMY, on_event=lambda event, _: told.append(event)) as spool:
+        assert len(await kept(spool)) >= 150
+    assert told[0] == "spool.damaged"
+
+
+async def test_a_flipped_bit_spoils_one_row_at_most(tmp_path):
+    async with open_spool(tmp_path, limits=ROOMY) as spool:
+        await spool.append([entry("1"), entry("2"), entry("3")])
+    with sqlite3.connect(tmp_path / "spool-0.sqlite3") as db:
+        (content,) = db.execute("SELECT entry FROM entries WHERE seq=2").fetchone()
+    for bit in range(len(content) * 8):
+        flipped = bytearray(content)
+        flipped[bit // 8] ^= 1 << bit % 8
+        with db:
+            db.execute("UPDATE entries SET entry=? WHERE seq=2", (bytes(flipped),))
+        rows = SpoolFile(tmp_path / "spool-0.sqlite3", 1)
+        try:
+            found = rows.peek(0, after=0, most=3, most_bytes=10**6)
+        finally:
+            rows.close()
+        assert [row.entry.mark for row in (found[0], found[2]) if row.entry] == [digest16("1"), digest16("3")]
+    db.close()
+
+
+async def test_a_neighbours_file_that_cannot_be_opened_is_said_and_keeps_nobody_from_starting(tmp_path):
+    (tmp_path / "spool-1.sqlite3").mkdir()
+    told: list[str] = []
+    async with open_spool(tmp_path, limits=ROOMY, on_event=lambda event, _: told.append(event)) as spool:
+        await spool.adopt()
+        assert await spool.append([entry("1")]) == [Published.NEW]
+    assert told == ["spool.left", "spool.started"]

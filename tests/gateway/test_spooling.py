@@ -274,15 +274,50 @@ async def test_who_waited_as_long_as_anybody_may_goes_to_the_spool(start, valkey
     assert await ids(redis) == ["before", *map(str, range(40))]
 
 
-async def test_a_write_that_may_be_forgotten_is_not_written_again(start, tmp_path, valkey_url, redis, told):
+async def test_a_write_that_may_be_forgotten_is_not_written_again(start, valkey_url, redis, told):
     """Its mark is gone after an outage longer than the window: a person looks whether it is a ticket already."""
     async with start(f"redis://127.0.0.1:{free_port()}") as publisher:
-        await publisher.spool.append([entry("sent", keep_ms=1)], sent=True)
-        await publisher.spool.append([entry("never sent", keep_ms=1)])
+        await publisher.spool.append([entry("by an earlier process, which may have sent it", keep_ms=1)])
     async with start(valkey_url) as publisher:
         await until(lambda: not publisher.spool.entries)
+        await publisher.spool.append([entry("sent", keep_ms=-1)], sent=True)
+        await publisher.spool.append([entry("never sent", keep_ms=-1)])
+        await until(lambda: not publisher.spool.entries)
     assert await ids(redis) == ["never sent"]
-    assert told.poison == ["Outlived"]
+    assert told.poison == ["Outlived"] * 2
+
+
+async def test_a_conflict_stays_until_it_is_a_letter_and_each_content_is_one(
+    start, valkey_url, redis, told, monkeypatch
+):
+    monkeypatch.setattr(replay, "FIRST_HOLD", 0.005)
+    monkeypatch.setattr(replay, "LONGEST", 0.02)
+    await redis.set(KEYS.stream("dead"), "not a stream")
+    async with start(valkey_url) as publisher:
+        await publisher.publish(entry("1", fingerprint="a"))
+        await publisher.spool.append([entry("1", fingerprint="b")])
+        await until(lambda: not publisher.spool.filled[0].is_set() or bool(publisher.spool.entries))
+        assert publisher.spool.entries == 1
+        await redis.delete(KEYS.stream("dead"))
+        await until(lambda: not publisher.spool.entries)
+        await publisher.spool.append([entry("1", fingerprint="c")])
+        await until(lambda: not publisher.spool.entries)
+    assert await redis.xlen(KEYS.stream("dead")) == 2
+    assert told.poison == ["Conflict"] * 2
+
+
+async def test_no_right_to_mark_is_no_entry_either(start, valkey_url, redis):
+    """An entry without its mark would be written again with every knock."""
+    await redis.execute_command("ACL", "SETUSER", "default", "-zadd")
+    async with start(valkey_url) as publisher:
+        try:
+            assert await publisher.publish(entry("1")) is Published.NEW
+            await asyncio.sleep(0.5)  # a few knocks
+            assert await ids(redis) == []
+        finally:
+            await redis.execute_command("ACL", "SETUSER", "default", "+@all")
+        await until(lambda: not publisher.spool.entries)
+    assert await ids(redis) == ["1"]
 
 
 async def test_those_who_wait_hear_of_it_when_the_end_is_cut_short(tmp_path, valkey_url, redis):

@@ -61,9 +61,10 @@ class SpoolFile:
             self._db.executescript(_SCHEMA)
             if self._db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
                 raise sqlite3.DatabaseError("damaged")
-            # The number of partitions may be another than when they came.
+            # The number of partitions may be another than when they came, and what became of them nobody remembers.
             self._db.execute(
-                "UPDATE entries SET partition=conversation%?1 WHERE partition!=conversation%?1", (partitions,)
+                "UPDATE entries SET partition=conversation%?1, sent=1 WHERE partition!=conversation%?1 OR NOT sent",
+                (partitions,),
             )
         except sqlite3.Error:
             self._db.close()
@@ -126,24 +127,23 @@ class SpoolFile:
         found.close()
         return rows
 
-    def remove(self, rows: Sequence[tuple[int, bytes]]) -> None:
-        """Forget what has been published, by number and mark. Raises sqlite3.Error."""
-        if not rows:
-            return
-        numbers = [(seq,) for seq, _ in rows]
+    def remove(self, rows: Sequence[tuple[int, bytes]]) -> set[int]:
+        """Forget what has been published, by number and mark; the numbers that stood here. Raises sqlite3.Error."""
         try:
-            self._delete(numbers)
+            gone = self._delete(rows)
         except sqlite3.OperationalError:
             self.give_up_ballast()
-            self._delete(numbers)
+            gone = self._delete(rows)
         for _, mark in rows:
             self._marks.pop(mark, None)
+        return gone
 
-    def _delete(self, numbers: Sequence[tuple[int]]) -> None:
+    def _delete(self, rows: Sequence[tuple[int, bytes]]) -> set[int]:
         with self._transaction():
-            self._db.executemany("DELETE FROM entries WHERE seq=?", numbers)
+            delete = "DELETE FROM entries WHERE seq=? AND mark=?"
+            return {row[0] for row in rows if self._db.execute(delete, row).rowcount}
 
-    def take(self, rows: Sequence[tuple[Any, ...]]) -> list[Spooled]:
+    def take(self, rows: Sequence[tuple[Any, ...]], *, renumber: bool = True) -> list[Spooled]:
         """Write down rows of another file, as `rows` gives them; those that are new here. Raises sqlite3.Error."""
         added: list[Spooled] = []
         ours: list[tuple[object, ...]] = []
@@ -153,10 +153,11 @@ class SpoolFile:
             row, fingerprint = _row(columns), columns[4]
             # Another content under the same key was accepted there: what becomes of it is the replay's to say.
             if self._again(row.mark, fingerprint, marks) is not Published.DUPLICATE:
-                seq += 1
-                row = row._replace(seq=seq, partition=row.conversation % self._partitions)
-                marks[row.mark] = fingerprint
-                ours.append((seq, row.partition, *columns[2:]))
+                seq = seq + 1 if renumber else row.seq
+                row = row._replace(seq=seq, partition=row.conversation % self._partitions, sent=True)
+                if row.mark not in self._marks:
+                    marks.setdefault(row.mark, fingerprint)
+                ours.append((seq, row.partition, *columns[2:6], True, *columns[7:]))
                 added.append(row)
         self._write(ours, marks, seq)
         return added
@@ -231,9 +232,18 @@ class SpoolFile:
 
 def _row(columns: tuple[Any, ...]) -> Spooled:
     seq, partition, conversation, mark, _, spooled_at, sent, size, content = columns
+    return Spooled(seq, partition, conversation, mark, size, spooled_at, bool(sent), _decode(content), content)
+
+
+_TYPES = {"stream": str, "mark": bytes, "fingerprint": bytes, "keep_ms": int, "conversation": str, "size": int}
+
+
+def _decode(content: bytes) -> Entry | None:
+    """None for what is damaged, or of another version."""
     try:
         stored = _decode_any(content)
         entry = Entry(**{**stored, "fields": tuple(stored["fields"])})
-    except (msgspec.DecodeError, TypeError, KeyError):  # of another version, or damaged
-        entry = None
-    return Spooled(seq, partition, conversation, mark, size, spooled_at, bool(sent), entry, content)
+    except (msgspec.MsgspecError, ValueError, TypeError, KeyError):
+        return None
+    sound = all(isinstance(getattr(entry, name), kind) for name, kind in _TYPES.items())
+    return entry if sound and all(isinstance(field, str | bytes) for field in entry.fields) else None

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import sqlite3
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from gateway.queue.entry import Entry, Published
+from gateway.queue.spool.counts import Counts
 from gateway.queue.spool.file import Spooled, SpoolFile, SpoolUnavailable
 from gateway.queue.spool.places import claim, hold, others, place
 from gateway.queue.spool.room import Room, SpoolLimits
@@ -21,9 +21,10 @@ __all__ = ["Spool", "SpoolLimits", "SpoolUnavailable", "Spooled", "open_spool"]
 T = TypeVar("T")
 _ADOPT = 1000
 _READ_BYTES = 4 * 2**20
+_TRIES = 2
 
 
-class Spool:
+class Spool(Counts):
     """The spool of this process. Everything but its counts is done in a thread of its own."""
 
     def __init__(
@@ -37,92 +38,69 @@ class Spool:
         on_added: Callable[[int], None],
         on_event: Callable[[str, int], None],
     ) -> None:
+        super().__init__(partitions)
         self._folder, self._number, self._lock, self._room = folder, number, lock, Room(folder, limits)
         self._partitions, self._on_added, self._on_event = partitions, on_added, on_event
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="spool")
-        self._adopting = asyncio.Lock()
+        self._adopting, self._opening = asyncio.Lock(), asyncio.Lock()
+        self._stuck: set[int] = set()
         self._file: SpoolFile | None = None
-        self.filled = [asyncio.Event() for _ in range(partitions)]
-        """Set while anything of the partition waits."""
-        self.conversations: Counter[int] = Counter()
-        """Entries that wait, by conversation."""
-        self._counts = [0] * partitions
-        self.entries = self.bytes = 0
-        self.oldest_at: float | None = None
 
     async def open(self) -> None:
-        """Read what an earlier process left in this place. Raises sqlite3.Error, OSError."""
-        file, damaged = await self._do(opened, place(self._folder, self._number), self._partitions)
-        self._file = file
-        self.conversations.clear()
-        self._counts, self.entries = [0] * self._partitions, 0
-        for event in self.filled:
-            event.clear()
-        for partition, conversation, count in await self._do(lambda: list(file.conversations())):
-            self._count(partition, conversation, count)
-        _, self.bytes, self.oldest_at = await self._do(file.sums)
-        if damaged:
-            self._on_event("spool.damaged", self.entries)
-        self._changed(before=0)
+        """Read what an earlier process left in this place. Raises SpoolUnavailable."""
+        await self._use(lambda file: None)
 
     async def append(self, entries: Sequence[Entry], *, sent: bool = False) -> list[Published]:
         """Durable when it returns; an entry that waits already is a duplicate. Raises SpoolUnavailable.
 
         `sent` says that a write of them may be there already.
         """
-        try:
-            if self._file is None:
-                await self.open()
-            answers, added = await self._do(self._append, entries, sent)
-        except sqlite3.DatabaseError as error:
-            await self._damaged(error)
-            raise SpoolUnavailable(type(error).__name__) from error
-        except OSError as error:
-            raise SpoolUnavailable(type(error).__name__) from error
+
+        def work(file: SpoolFile) -> tuple[list[Published], list[Spooled]]:
+            if why := self._room.refusal():
+                raise SpoolUnavailable(why)
+            answers, added = file.append(entries, sent)
+            self._room.taken(sum(row.size for row in added))
+            return answers, added
+
+        answers, added = await self._use(work)
         self._add(added)
         self._on_added(len(added))
         return answers
 
-    def _append(self, entries: Sequence[Entry], sent: bool) -> tuple[list[Published], list[Spooled]]:
-        if why := self._room.refusal():
-            raise SpoolUnavailable(why)
-        answers, added = self._ours().append(entries, sent)
-        self._room.taken(sum(row.size for row in added))
-        return answers, added
-
     async def peek(self, partition: int, *, after: int = 0, most: int) -> list[Spooled]:
-        """The oldest of a partition that wait behind the number `after`. Raises sqlite3.Error."""
-        return await self._do(lambda: self._ours().peek(partition, after=after, most=most, most_bytes=_READ_BYTES))
+        """The oldest of a partition that wait behind the number `after`. Raises SpoolUnavailable."""
+        return await self._use(lambda file: file.peek(partition, after=after, most=most, most_bytes=_READ_BYTES))
 
     async def remove(self, rows: Sequence[Spooled]) -> None:
-        """Forget what has been published. Raises sqlite3.Error."""
+        """Forget what has been published. Raises SpoolUnavailable."""
         if not rows:
             return
         before = self.entries
-        self.oldest_at = await self._do(self._remove, [(row.seq, row.mark) for row in rows], before == len(rows))
+
+        def work(file: SpoolFile) -> tuple[set[int], float | None]:
+            gone = file.remove([(row.seq, row.mark) for row in rows])
+            if before == len(gone):
+                file.refill()
+                self._room.given_back()
+            return gone, file.oldest_at()
+
+        gone, self.oldest_at = await self._use(work)
         for row in rows:
-            self._count(row.partition, row.conversation, -1)
-            self.bytes -= row.size
+            if row.seq in gone:
+                self._count(row.partition, row.conversation, -1)
+                self.bytes -= row.size
         self._changed(before)
-
-    def _remove(self, rows: Sequence[tuple[int, bytes]], last: bool) -> float | None:
-        file = self._ours()
-        file.remove(rows)
-        if last:
-            file.refill()
-            self._room.given_back()
-        return file.oldest_at()
-
-    def waiting(self, partition: int) -> int:
-        """How many entries of a partition wait."""
-        return self._counts[partition]
 
     async def writable(self) -> bool:
         """Whether it would take an entry now."""
-        return self._file is not None and not await self._do(self._room.refusal)
+        try:
+            return not await self._use(lambda file: self._room.refusal())
+        except SpoolUnavailable:
+            return False
 
     async def adopt(self) -> None:
-        """Take over what processes that are gone have left. Raises sqlite3.Error, OSError."""
+        """Take over what processes that are gone have left; what cannot be is said once, and tried again next time."""
         async with self._adopting:
             for number in await self._do(others, self._folder, self._number):
                 lock = hold(self._folder, number)
@@ -130,46 +108,79 @@ class Spool:
                     continue
                 try:
                     await self._take_over(number)
+                    self._stuck.discard(number)
+                except (sqlite3.Error, OSError, SpoolUnavailable):
+                    if number not in self._stuck:
+                        self._stuck.add(number)
+                        self._on_event("spool.left", number)
                 finally:
                     os.close(lock)
 
     async def _take_over(self, number: int) -> None:
         other, damaged = await self._do(opened, place(self._folder, number), self._partitions)
-        if damaged:
-            self._on_event("spool.damaged", other.sums()[0])
         try:
+            if damaged:
+                self._on_event("spool.damaged", (await self._do(other.sums))[0])
             oldest = await self._do(other.oldest_at)
             while rows := await self._do(lambda: other.rows(most=_ADOPT, most_bytes=_READ_BYTES)):
                 # Written here, then deleted there: in between it is kept twice rather than nowhere.
-                self._add(await self._do(self._ours().take, rows))
+                self._add(await self._use(lambda file, rows=rows: file.take(rows)))  # type: ignore[misc]  # bound now
                 await self._do(other.remove, [(row[0], row[3]) for row in rows])
-        except sqlite3.OperationalError:
+        except (sqlite3.OperationalError, SpoolUnavailable):
             await self._do(other.give_up_ballast)  # the next try has that room
             raise
         finally:
-            await self._do(other.close)
+            with suppress(sqlite3.Error):
+                await self._do(other.close)
         if oldest and self.entries:
             self.oldest_at = min(oldest, self.oldest_at or oldest)
         await self._do(lambda: place(self._folder, number).unlink(missing_ok=True))
 
     async def close(self) -> None:
         """Close the file and let go of its place; what waits is the next process's."""
-        if self._file is not None:
-            await self._do(self._file.close)
-        self._thread.shutdown()
-        os.close(self._lock)
+        try:
+            if self._file is not None:
+                with suppress(sqlite3.Error):  # a damaged one: the next start mends it
+                    await self._do(self._file.close)
+        finally:
+            self._thread.shutdown()
+            os.close(self._lock)
 
-    def _ours(self) -> SpoolFile:
-        if self._file is None:
-            raise SpoolUnavailable("the spool is damaged")
-        return self._file
+    async def _use(self, work: Callable[[SpoolFile], T]) -> T:
+        """Work on the file; one that proves damaged is mended, and the work begun again. Raises SpoolUnavailable."""
+        try:
+            for _ in range(_TRIES):
+                file = self._file or await self._opened()
+                try:
+                    return await self._do(work, file)
+                except sqlite3.OperationalError:
+                    raise  # the disk, or somebody in the way: not the file
+                except sqlite3.DatabaseError:
+                    await self._lay_down(file)
+        except (sqlite3.Error, OSError) as error:
+            raise SpoolUnavailable(type(error).__name__) from error
+        raise SpoolUnavailable("damaged")
 
-    async def _damaged(self, error: sqlite3.DatabaseError) -> None:
-        """What is wrong with the file itself stays wrong: the next entry opens it anew, and finds the damage."""
-        if not isinstance(error, sqlite3.OperationalError) and self._file is not None:
-            file, self._file = self._file, None
-            with suppress(sqlite3.Error):
-                await self._do(file.close)
+    async def _opened(self) -> SpoolFile:
+        async with self._opening:
+            if self._file is not None:
+                return self._file
+            file, damaged = await self._do(opened, place(self._folder, self._number), self._partitions)
+            before, found = self.entries, await self._do(lambda: list(file.conversations()))
+            self._recount(found)
+            _, self.bytes, self.oldest_at = await self._do(file.sums)
+            self._file = file
+        if damaged:
+            self._on_event("spool.damaged", self.entries)
+        self._changed(before)
+        return file
+
+    async def _lay_down(self, file: SpoolFile) -> None:
+        async with self._opening:
+            if self._file is file:
+                self._file = None
+                with suppress(sqlite3.Error):
+                    await self._do(file.close)
 
     def _add(self, added: Sequence[Spooled]) -> None:
         before = self.entries
@@ -179,14 +190,6 @@ class Spool:
         if added and self.oldest_at is None:
             self.oldest_at = added[0].spooled_at
         self._changed(before)
-
-    def _count(self, partition: int, conversation: int, by: int) -> None:
-        self.entries += by
-        self._counts[partition] += by
-        (self.filled[partition].set if self._counts[partition] else self.filled[partition].clear)()
-        self.conversations[conversation] += by
-        if not self.conversations[conversation]:
-            del self.conversations[conversation]
 
     def _changed(self, before: int) -> None:
         if self.entries and not before:
@@ -210,24 +213,27 @@ async def open_spool(
 ) -> AsyncIterator[Spool]:
     """The spool of this process in a folder that others may share. Raises SpoolUnavailable.
 
-    Reports spool.started with the first entry that waits, spool.drained with the last, and spool.damaged.
+    Reports spool.started with the first entry that waits, spool.drained with the last, spool.damaged, and spool.left
+    for a place that cannot be taken over.
     """
     try:
         number, lock = claim(folder)
-        spool = Spool(
-            folder,
-            number,
-            lock,
-            partitions=partitions,
-            limits=limits or SpoolLimits(),
-            on_added=on_added,
-            on_event=on_event,
-        )
+    except OSError as error:
+        raise SpoolUnavailable(f"{folder}: {error}") from error
+    spool = Spool(
+        folder,
+        number,
+        lock,
+        partitions=partitions,
+        limits=limits or SpoolLimits(),
+        on_added=on_added,
+        on_event=on_event,
+    )
+    try:
         await spool.open()
         await spool.adopt()  # before anything new of the same conversations
-    except (OSError, sqlite3.Error) as error:
-        raise SpoolUnavailable(f"{folder}: {error}") from error
-    try:
         yield spool
+    except SpoolUnavailable as error:
+        raise SpoolUnavailable(f"{folder}: {error}") from error
     finally:
         await spool.close()
