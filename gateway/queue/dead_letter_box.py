@@ -17,6 +17,7 @@ from gateway.queue.dead_letters import ENVELOPES
 from gateway.queue.entry import Entry, Published, QueueUnavailable
 from gateway.queue.keys import DEAD, Keys, conversation_hash
 from gateway.queue.lua import Lua
+from gateway.queue.unpublishable import burial_mark
 
 T = TypeVar("T")
 _PAGE = 50
@@ -92,10 +93,9 @@ class DeadLetterBox:
         return [letter async for letter in self.all() if name in (letter.id, letter.reference)]
 
     async def remove(self, letter: KeptLetter) -> None:
-        """Take it away: what it was is on its stream."""
-        if letter.reason not in ENVELOPES and letter.reference:
-            # Of the burial, not of the message: should the same payload fail once more, it is a letter again.
-            await self._ask(letter.keys, "ZREM", letter.keys.seen, identity_of(letter.id).mark)
+        """Take it away, and the mark of its burial: should the same fail once more, it is a letter again."""
+        if mark := _burial_mark(letter):
+            await self._ask(letter.keys, "ZREM", letter.keys.seen, mark)
         await self._ask(letter.keys, "XDEL", letter.keys.stream(DEAD), letter.entry_id)
 
     async def failed(self, letter: KeptLetter, error: str) -> None:
@@ -172,6 +172,14 @@ def _letter(keys: Keys, entry_id: bytes, fields: dict[bytes, bytes]) -> KeptLett
         buried_at=buried_at,
         fingerprint=text.get("fingerprint", ""),
     )
+
+
+def _burial_mark(letter: KeptLetter) -> bytes | None:
+    """None where its burial has none, and where its id is no id of ours."""
+    if not letter.reference or letter.reason == "poison":
+        return None
+    mark = identity_of(letter.id).mark
+    return burial_mark(mark, letter.fingerprint) if letter.reason in ENVELOPES else mark
 
 
 def _reference(id: str) -> str:

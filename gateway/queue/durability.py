@@ -123,8 +123,8 @@ def _eviction(told: Told) -> Iterator[Finding]:
     elif policy.startswith("allkeys"):
         yield _warning(f"{told.name} would evict unread tickets if it got a maxmemory ({policy})", remedy)
     elif policy.startswith("volatile") and told.maxmemory:
-        what = f"maxmemory-policy is {policy}: nothing of ours has a time to live, so it is not evicted"
-        yield _warning(f"{what}, but other programs' keys on {told.name} are", remedy)
+        what = f"maxmemory-policy is {policy}: no ticket is evicted, because only the counts of the report expire"
+        yield _warning(f"{what}; those, and other programs' keys on {told.name}, are", remedy)
     elif told.policy is None:
         yield _warning(f"{told.name} does not tell whether it evicts", "make sure that maxmemory-policy is noeviction")
 

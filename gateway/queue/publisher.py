@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from gateway.queue.connection.deployment import Deployment
 from gateway.queue.connection.link import Command, Link
@@ -116,4 +116,5 @@ async def publishing(
 async def _adopting(spool: Spool) -> None:
     while True:
         await asyncio.sleep(ADOPT)
-        await spool.adopt()
+        with suppress(OSError):  # the folder cannot be looked at just now
+            await spool.adopt()

@@ -43,8 +43,8 @@ class Replay:
         self._on_poison = on_poison
         self._held: dict[int, _Held] = {}
         self._most = BATCH
-        self._doubtful: set[int] = set()
-        """Numbers of what was sent and not answered: it may be there."""
+        self._doubtful: set[bytes] = set()
+        """Marks of what was sent and stands in the spool still: it may be there."""
 
     async def run(self) -> None:
         """For ever; whatever goes wrong, the next round may do better."""
@@ -82,10 +82,10 @@ class Replay:
 
     async def _round(self) -> bool:
         """Once through what waits; whether anything could be done. Raises QueueUnavailable."""
-        done = False
-        if not self._lane.up:
+        probed = not self._lane.up
+        if probed:
             await self._script.probe()
-            done = True
+        sent = False
         after, now = 0, monotonic()
         blocked: set[int] = set()
         """Conversations of which something was left behind in this round: nothing may go past it."""
@@ -95,10 +95,10 @@ class Replay:
             if ready:
                 blocked |= await self._try(ready)
                 self._lane.link(True)
-                done = True
-        if done:
+                sent = True
+        if probed and not sent:
             self._lane.link(True)
-        return done
+        return probed or sent
 
     def _may_go(self, row: Spooled, blocked: set[int], now: float) -> bool:
         if row.conversation in blocked:
@@ -124,17 +124,16 @@ class Replay:
 
     async def _send(self, rows: Sequence[Spooled]) -> set[int]:
         """Publish them; the conversations of which something was left behind."""
-        rows = [row if row.seq not in self._doubtful else row._replace(sent=True) for row in rows]
+        rows = [row if row.mark not in self._doubtful else row._replace(sent=True) for row in rows]
         entries = [publishable(row, self._script.streams) for row in rows]
-        numbers = {row.seq for row in rows}
-        self._doubtful |= numbers
+        self._doubtful.update(row.mark for row in rows)
         answers = await self._script.publish(entries)
-        self._doubtful -= numbers
         gone: list[Spooled] = []
         behind: set[int] = set()
         for row, entry, answer in zip(rows, entries, answers, strict=True):
             if not isinstance(answer, Published):
                 behind.add(row.conversation)
+                self._doubtful.discard(row.mark)
             if isinstance(answer, ResponseError):
                 await self._refused(row, word(answer))
             elif isinstance(answer, Published):
@@ -147,8 +146,12 @@ class Replay:
                     self._on_poison(str(entry.fields[ERROR]))
                 self._held.pop(row.conversation, None)
                 gone.append(row)
-        await self._spool.remove(gone)
+        await self._remove(gone)
         return behind
+
+    async def _remove(self, rows: Sequence[Spooled]) -> None:
+        await self._spool.remove(rows)
+        self._doubtful.difference_update(row.mark for row in rows)
 
     def _hold(self, row: Spooled) -> int:
         """Hold its conversation back, longer each time; how often that was."""
@@ -163,7 +166,7 @@ class Replay:
         entry = publishable(row, self._script.streams)
         if attempts >= ATTEMPTS and entry.stream != DEAD and await self._bury(entry, why, attempts):
             del self._held[row.conversation]
-            await self._spool.remove([row])
+            await self._remove([row])
 
     async def _bury(self, entry: Entry, why: str, attempts: int) -> bool:
         """Whether it is a dead letter now; where their stream is at fault as well, it stays in the spool."""

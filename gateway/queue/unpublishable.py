@@ -19,7 +19,8 @@ class _Event(msgspec.Struct):
     data: _Data = msgspec.field(default_factory=_Data)
 
 
-_DAY_MS = 86_400_000
+_KEEP_MS = 600_000
+"""As long as a letter whose answer was lost may be written again; a mark must not outlive its letter."""
 ERROR = 9
 """The place of the error's value among a letter's fields."""
 
@@ -32,7 +33,7 @@ def publishable(row: Spooled, streams: Container[str]) -> Entry:
             *("payload", row.content, "received_at", "", "attempts", "1"),
         )
         mark = digest16(f"unreadable:{row.content.hex()}")
-        return Entry(stream=DEAD, mark=mark, keep_ms=_DAY_MS, conversation=mark.hex(), fields=fields, size=row.size)
+        return Entry(stream=DEAD, mark=mark, keep_ms=_KEEP_MS, conversation=mark.hex(), fields=fields, size=row.size)
     if row.entry.stream not in streams:
         return letter(row.entry, "NoSuchTier", 1)  # tiers.order has changed meanwhile
     if row.sent and time() - row.spooled_at > row.entry.keep_ms / 1000:
@@ -53,12 +54,17 @@ def letter(entry: Entry, why: str, attempts: int) -> Entry:
     )
     return Entry(
         stream=DEAD,
-        mark=digest16(f"unpublishable:{entry.mark.hex()}:{entry.fingerprint.hex()}"),
-        keep_ms=entry.keep_ms,
+        mark=burial_mark(entry.mark, entry.fingerprint.hex()),
+        keep_ms=_KEEP_MS,
         conversation=entry.conversation,
         fields=fields,
         size=entry.size,
     )
+
+
+def burial_mark(mark: bytes, fingerprint: str) -> bytes:
+    """Of the letter, not of the entry in it; the fingerprint in hexadecimal."""
+    return digest16(f"unpublishable:{mark.hex()}:{fingerprint}")
 
 
 def _received_at(event: bytes | str) -> str:

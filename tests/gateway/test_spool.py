@@ -7,12 +7,15 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from gateway.identity import digest16
 from gateway.queue.entry import Published
+from gateway.queue.spool import salvage
 from gateway.queue.spool.file import SpoolFile
 from gateway.queue.spool.spool import Spool, SpoolLimits, SpoolUnavailable, open_spool
 from tests.gateway.publishing import entry
@@ -278,7 +281,7 @@ async def test_a_salvage_that_is_interrupted_is_begun_again(tmp_path, monkeypatc
         raise sqlite3.OperationalError("database or disk is full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(SpoolFile, "take", full)
+        patch.setattr(salvage, "_write", full)
         with pytest.raises(SpoolUnavailable):
             async with open_spool(tmp_path, limits=ROOMY):
                 pass
@@ -314,3 +317,45 @@ async def test_a_neighbours_file_that_cannot_be_opened_is_said_and_keeps_nobody_
         await spool.adopt()
         assert await spool.append([entry("1")]) == [Published.NEW]
     assert told == ["spool.left", "spool.started"]
+
+
+async def test_a_salvage_cut_short_at_any_step_loses_nothing(tmp_path, monkeypatch):
+    async with open_spool(tmp_path, limits=ROOMY) as spool:
+        await spool.append([entry(str(n)) for n in range(300)])
+    with (tmp_path / "spool-0.sqlite3").open("r+b") as file:
+        file.seek(5 * 4096)
+        file.write(bytes(range(256)) * 16)
+    real = Path.rename
+    for cut in range(1, 5):
+        left = iter(range(cut))
+
+        def dies(self: Path, target: Path, left: Iterator[int] = left) -> Path:
+            if next(left, None) is None:
+                raise OSError("killed")
+            return real(self, target)
+
+        with monkeypatch.context() as patch, suppress(SpoolUnavailable):
+            patch.setattr(Path, "rename", dies)
+            async with open_spool(tmp_path, limits=ROOMY):
+                pass
+    async with open_spool(tmp_path, limits=ROOMY) as spool:
+        assert len(await kept(spool)) >= 250
+
+
+@pytest.mark.parametrize(
+    "wrong", ["conversation=NULL", "conversation='x'", "mark='text'", "size='x'", "entry=7", "spooled_at=NULL", "seq=2"]
+)
+async def test_a_row_with_something_else_in_a_column_costs_itself_alone(tmp_path, wrong):
+    async with open_spool(tmp_path, limits=ROOMY) as spool:
+        await spool.append([entry(str(n)) for n in range(9)])
+    with sqlite3.connect(tmp_path / "spool-0.sqlite3") as db:
+        db.execute("DELETE FROM entries WHERE seq=2")
+        db.execute("PRAGMA writable_schema=ON")
+        db.execute("UPDATE sqlite_schema SET sql=replace(sql, ' NOT NULL', '')")
+        db.execute("PRAGMA writable_schema=RESET")
+        db.execute(f"UPDATE entries SET {wrong} WHERE seq=5")
+    db.close()
+    async with open_spool(tmp_path, limits=ROOMY) as spool:
+        found = await kept(spool)
+        assert {"0", "2", "3", "5", "6", "7", "8"} <= set(found)
+        assert await spool.append([entry("after")]) == [Published.NEW]

@@ -22,6 +22,7 @@ _TLS = (
 )
 # The client knows many more: some would send a write again whose answer was lost, or wait longer than anybody may.
 _OPTIONS = ("db", *_LOGIN, *_SENTINEL_LOGIN, *_TLS)
+_ENCODED = "letters such as / ? # @ in a user or password must be percent-encoded: %2F %3F %23 %40"
 _NO_DATABASES = "a cluster has no databases to choose from"
 
 
@@ -48,11 +49,15 @@ def parse(url: str) -> Address:
         parts = urlsplit(url)
         given = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
     except ValueError:
-        raise ValueError("the URL cannot be read") from None
+        raise ValueError(_ENCODED if "@" in url.partition("?")[2] else "the URL cannot be read") from None
     options = dict(given)
     sentinel_login = {name: options.pop(name) for name in _SENTINEL_LOGIN if kind == "sentinel" and name in options}
-    if len(dict(given)) < len(given) or not set(options) <= set(_OPTIONS) - set(_SENTINEL_LOGIN):
-        raise ValueError(f"an option of the URL is not known, or stands twice; there are {', '.join(_OPTIONS)}")
+    names = [name for name, _ in given]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"{_option(name, parts.query)} stands twice")
+        if name not in _OPTIONS or name in options.keys() & set(_SENTINEL_LOGIN):
+            raise ValueError(f"{_option(name, parts.query)} is not known; there are {', '.join(_OPTIONS)}")
     if kind == "cluster" and "db" in options:
         raise ValueError(_NO_DATABASES)
     nodes = _nodes(parts, kind)
@@ -87,7 +92,7 @@ def _nodes(parts: SplitResult, kind: str) -> tuple[Node, ...]:
             raise ValueError("the socket must be an absolute path: unix:///run/valkey.sock")
         return ()
     if "@" in parts.path or parts.fragment:
-        raise ValueError("letters such as / ? # @ in a user or password must be percent-encoded")
+        raise ValueError(_ENCODED)
     nodes = tuple(_node(place, kind) for place in places.split(","))
     if not kind and len(nodes) > 1:
         raise ValueError("one server has one host: several are redis+cluster:// or redis+sentinel://")
@@ -117,8 +122,14 @@ def _node(place: str, kind: str) -> Node:
     if not host:
         raise ValueError("a host is missing")
     if port and not (port.isascii() and port.isdigit() and 0 < int(port) < 2**16):
-        raise ValueError("the port must be a number")
+        raise ValueError("the port must be a number from 1 to 65535")
     return unquote(host), int(port or PORTS[kind])
+
+
+def _option(name: str, query: str) -> str:
+    """Its name, unless that may be the end of a password that should have been percent-encoded."""
+    named = "@" not in query and re.fullmatch(r"[a-z_]{1,40}", name)
+    return f"the option {name} of the URL" if named else "an option of the URL"
 
 
 def _numbered(place: str) -> bool:

@@ -1,5 +1,6 @@
 """Which server takes the writes of a key: one server, the master sentinels name, or a node of a cluster."""
 
+import os
 import ssl
 from typing import Any, Protocol
 
@@ -13,6 +14,8 @@ from gateway.queue.connection.topology import Cluster, Sentinels
 from gateway.queue.entry import QueueUnavailable
 
 __all__ = ["Deployment", "QueueUnavailable", "check_url", "deployment", "mask"]
+
+_TLS_FILES = ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile")
 
 
 class Deployment(Protocol):
@@ -53,10 +56,13 @@ def check_url(url: str) -> None:
     if not issubclass(address.options["connection_class"], SSLConnection):
         return
     tls = {name: value for name, value in address.options.items() if name.startswith("ssl_")}
+    for name in _TLS_FILES:
+        if name in tls and not os.access(tls[name], os.R_OK):
+            raise ValueError(f"what the TLS option {name} names is not there, or cannot be read")
     try:
         SSLConnection(**tls).ssl_context.get()
     except (OSError, ssl.SSLError, ValueError):
-        raise ValueError("a file or a value of the TLS options cannot be used") from None
+        raise ValueError(f"a file or a value of the TLS options cannot be used: {', '.join(tls)}") from None
 
 
 class _Clients:

@@ -55,10 +55,10 @@ class Sentinels:
         await self._servers.close()
 
     async def _find(self) -> Node:
-        # All at once: a dead machine often takes its sentinel along. What most say counts, as soon as it is most: one
-        # that was cut off with the old master does not know better.
+        # All at once: a dead machine often takes its sentinel along. What most of all say counts, and not what most of
+        # those say that answer: we may be cut off with the old master and the one sentinel that knows no better.
         said: Counter[Node] = Counter()
-        why = "no sentinel knows the master"
+        why, needed = "no sentinel knows the master", len(self._sentinels) // 2 + 1
         asked = [lambda one=one: _master(one, self._master) for one in self._sentinels]
         async with aclosing(_answers(asked, within=self._timeout / 2)) as answers:
             async for answer in answers:
@@ -66,11 +66,12 @@ class Sentinels:
                     why = word(answer)
                 elif answer is not None:
                     said[answer] += 1
-                    if said[answer] > len(self._sentinels) / 2:
-                        break
-        if not said:
-            raise QueueUnavailable(why)
-        return said.most_common(1)[0][0]
+                    if said[answer] == needed:
+                        return answer  # type: ignore[no-any-return]  # of answers of any kind
+        if said:
+            most = max(said.values())
+            why = f"{most} of {len(self._sentinels)} sentinels agree on the master, {needed} are needed"
+        raise QueueUnavailable(why)
 
 
 class Cluster:

@@ -5,46 +5,21 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import msgspec
 
-from gateway.queue.entry import Entry, Published, QueueUnavailable
+from gateway.queue.entry import Entry, Published
 from gateway.queue.keys import conversation_hash
+from gateway.queue.spool.rows import COLUMNS, SCHEMA, Damaged, Row, Spooled, is_sound, read
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS entries(
-    seq INTEGER PRIMARY KEY, partition INTEGER NOT NULL, conversation INTEGER NOT NULL, mark BLOB NOT NULL,
-    fingerprint BLOB NOT NULL, spooled_at REAL NOT NULL, sent INTEGER NOT NULL, size INTEGER NOT NULL,
-    entry BLOB NOT NULL);
-CREATE INDEX IF NOT EXISTS by_partition ON entries(partition, seq);
-"""
-COLUMNS = "partition, conversation, mark, fingerprint, spooled_at, sent, size, entry"
 _INSERT = f"INSERT INTO entries(seq, {COLUMNS}) VALUES(?,?,?,?,?,?,?,?,?)"
+_UNSOUND = """
+SELECT 1 FROM entries WHERE typeof(partition)!='integer' OR typeof(conversation)!='integer' OR typeof(mark)!='blob'
+    OR typeof(fingerprint)!='blob' OR typeof(spooled_at)!='real' OR typeof(sent)!='integer' OR typeof(size)!='integer'
+    OR typeof(entry)!='blob' LIMIT 1"""
 _KEPT_FREE = 8 * 2**20
 """A full disk refuses deletions too: this much is given up then, so that a spool can always be drained."""
 _encode = msgspec.msgpack.Encoder().encode
-_decode_any = msgspec.msgpack.Decoder().decode
-
-
-class SpoolUnavailable(QueueUnavailable):
-    """The spool did not take it."""
-
-
-class Spooled(NamedTuple):
-    """One entry that waits; `size` in bytes of its content."""
-
-    seq: int
-    partition: int
-    conversation: int
-    mark: bytes
-    size: int
-    spooled_at: float
-    sent: bool
-    """Whether a write of it may be there already."""
-    entry: Entry | None
-    """None for what cannot be read any more."""
-    content: bytes
 
 
 class SpoolFile:
@@ -58,15 +33,17 @@ class SpoolFile:
         try:
             for pragma in ("journal_mode=WAL", "synchronous=FULL", "fullfsync=1", "temp_store=MEMORY"):
                 self._db.execute(f"PRAGMA {pragma}")
-            self._db.executescript(_SCHEMA)
-            if self._db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
-                raise sqlite3.DatabaseError("damaged")
+            self._db.executescript(SCHEMA)
+            self._db.text_factory = bytes  # what a flipped bit has made text must not stop the reading
+            check = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if check not in ("ok", b"ok") or self._db.execute(_UNSOUND).fetchone() is not None:
+                raise Damaged
             # The number of partitions may be another than when they came, and what became of them nobody remembers.
             self._db.execute(
                 "UPDATE entries SET partition=conversation%?1, sent=1 WHERE partition!=conversation%?1 OR NOT sent",
                 (partitions,),
             )
-        except sqlite3.Error:
+        except (sqlite3.Error, ValueError):
             self._db.close()
             raise
         # An index of random marks would be written page by page with every batch; this process is the only writer.
@@ -119,7 +96,7 @@ class SpoolFile:
             (partition, after, most),
         )
         for columns in found:
-            row = _row(columns)
+            row = read(columns)
             size += row.size
             if rows and size > most_bytes:
                 break
@@ -143,17 +120,17 @@ class SpoolFile:
             delete = "DELETE FROM entries WHERE seq=? AND mark=?"
             return {row[0] for row in rows if self._db.execute(delete, row).rowcount}
 
-    def take(self, rows: Sequence[tuple[Any, ...]], *, renumber: bool = True) -> list[Spooled]:
+    def take(self, rows: Sequence[Row]) -> list[Spooled]:
         """Write down rows of another file, as `rows` gives them; those that are new here. Raises sqlite3.Error."""
         added: list[Spooled] = []
         ours: list[tuple[object, ...]] = []
         marks: dict[bytes, bytes] = {}
         seq = self._last
         for columns in rows:
-            row, fingerprint = _row(columns), columns[4]
+            row, fingerprint = read(columns), columns[4]
             # Another content under the same key was accepted there: what becomes of it is the replay's to say.
             if self._again(row.mark, fingerprint, marks) is not Published.DUPLICATE:
-                seq = seq + 1 if renumber else row.seq
+                seq += 1
                 row = row._replace(seq=seq, partition=row.conversation % self._partitions, sent=True)
                 if row.mark not in self._marks:
                     marks.setdefault(row.mark, fingerprint)
@@ -162,12 +139,14 @@ class SpoolFile:
         self._write(ours, marks, seq)
         return added
 
-    def rows(self, *, most: int, most_bytes: int) -> list[tuple[Any, ...]]:
+    def rows(self, *, most: int, most_bytes: int) -> list[Row]:
         """The oldest, as they stand, at least one where there is one."""
-        taken: list[tuple[Any, ...]] = []
+        taken: list[Row] = []
         size = 0
         found = self._db.execute(f"SELECT seq, {COLUMNS} FROM entries ORDER BY seq LIMIT ?", (most,))
         for columns in found:
+            if not is_sound(columns):
+                raise Damaged
             size += columns[7]
             if taken and size > most_bytes:
                 break
@@ -228,22 +207,3 @@ class SpoolFile:
             if self._db.in_transaction:  # on a full disk SQLite has rolled back already, and ROLLBACK would hide why
                 self._db.execute("ROLLBACK")
             raise
-
-
-def _row(columns: tuple[Any, ...]) -> Spooled:
-    seq, partition, conversation, mark, _, spooled_at, sent, size, content = columns
-    return Spooled(seq, partition, conversation, mark, size, spooled_at, bool(sent), _decode(content), content)
-
-
-_TYPES = {"stream": str, "mark": bytes, "fingerprint": bytes, "keep_ms": int, "conversation": str, "size": int}
-
-
-def _decode(content: bytes) -> Entry | None:
-    """None for what is damaged, or of another version."""
-    try:
-        stored = _decode_any(content)
-        entry = Entry(**{**stored, "fields": tuple(stored["fields"])})
-    except (msgspec.MsgspecError, ValueError, TypeError, KeyError):
-        return None
-    sound = all(isinstance(getattr(entry, name), kind) for name, kind in _TYPES.items())
-    return entry if sound and all(isinstance(field, str | bytes) for field in entry.fields) else None

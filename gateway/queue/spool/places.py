@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from gateway.queue.locks import try_exclusive
-from gateway.queue.spool.file import SpoolUnavailable
+from gateway.queue.spool.rows import SpoolUnavailable
 
 _PLACES = 1024
 _FILE = re.compile(r"spool-(\d+)\.sqlite3")

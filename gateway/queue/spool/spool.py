@@ -11,9 +11,10 @@ from typing import TypeVar
 
 from gateway.queue.entry import Entry, Published
 from gateway.queue.spool.counts import Counts
-from gateway.queue.spool.file import Spooled, SpoolFile, SpoolUnavailable
+from gateway.queue.spool.file import SpoolFile
 from gateway.queue.spool.places import claim, hold, others, place
 from gateway.queue.spool.room import Room, SpoolLimits
+from gateway.queue.spool.rows import Damaged, Spooled, SpoolUnavailable, is_damage
 from gateway.queue.spool.salvage import opened
 
 __all__ = ["Spool", "SpoolLimits", "SpoolUnavailable", "Spooled", "open_spool"]
@@ -103,38 +104,43 @@ class Spool(Counts):
         """Take over what processes that are gone have left; what cannot be is said once, and tried again next time."""
         async with self._adopting:
             for number in await self._do(others, self._folder, self._number):
-                lock = hold(self._folder, number)
-                if lock is None:
-                    continue
                 try:
                     await self._take_over(number)
                     self._stuck.discard(number)
-                except (sqlite3.Error, OSError, SpoolUnavailable):
+                except (sqlite3.Error, OSError, SpoolUnavailable, Damaged):
                     if number not in self._stuck:
                         self._stuck.add(number)
                         self._on_event("spool.left", number)
-                finally:
-                    os.close(lock)
 
     async def _take_over(self, number: int) -> None:
-        other, damaged = await self._do(opened, place(self._folder, number), self._partitions)
+        lock = hold(self._folder, number)
+        if lock is None:
+            return  # a living process has it
         try:
-            if damaged:
-                self._on_event("spool.damaged", (await self._do(other.sums))[0])
-            oldest = await self._do(other.oldest_at)
+            other, damaged = await self._do(opened, place(self._folder, number), self._partitions)
+            try:
+                if damaged:
+                    self._on_event("spool.damaged", (await self._do(other.sums))[0])
+                await self._move(other)
+            finally:
+                with suppress(sqlite3.Error):
+                    await self._do(other.close)
+            await self._do(lambda: place(self._folder, number).unlink(missing_ok=True))
+        finally:
+            os.close(lock)
+
+    async def _move(self, other: SpoolFile) -> None:
+        oldest = await self._do(other.oldest_at)
+        try:
             while rows := await self._do(lambda: other.rows(most=_ADOPT, most_bytes=_READ_BYTES)):
                 # Written here, then deleted there: in between it is kept twice rather than nowhere.
                 self._add(await self._use(lambda file, rows=rows: file.take(rows)))  # type: ignore[misc]  # bound now
                 await self._do(other.remove, [(row[0], row[3]) for row in rows])
-        except (sqlite3.OperationalError, SpoolUnavailable):
+        except (sqlite3.Error, SpoolUnavailable):
             await self._do(other.give_up_ballast)  # the next try has that room
             raise
-        finally:
-            with suppress(sqlite3.Error):
-                await self._do(other.close)
         if oldest and self.entries:
             self.oldest_at = min(oldest, self.oldest_at or oldest)
-        await self._do(lambda: place(self._folder, number).unlink(missing_ok=True))
 
     async def close(self) -> None:
         """Close the file and let go of its place; what waits is the next process's."""
@@ -153,11 +159,11 @@ class Spool(Counts):
                 file = self._file or await self._opened()
                 try:
                     return await self._do(work, file)
-                except sqlite3.OperationalError:
-                    raise  # the disk, or somebody in the way: not the file
-                except sqlite3.DatabaseError:
+                except (sqlite3.Error, Damaged) as error:
+                    if not is_damage(error):
+                        raise
                     await self._lay_down(file)
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, Damaged) as error:
             raise SpoolUnavailable(type(error).__name__) from error
         raise SpoolUnavailable("damaged")
 
