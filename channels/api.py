@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Generic, Protocol, TypeVar
+from typing import Annotated, ClassVar, Generic, Protocol, TypeVar
 
 import msgspec
 from aiohttp.web import RouteDef
@@ -107,10 +107,23 @@ class ChannelAdapter(Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True)
+class Traits:
+    """All that messages of a channel can be: a rule that asks for anything else is a mistake."""
+
+    media: tuple[str, ...]
+    flags: tuple[str, ...] = ()
+    """Which its normalizer ever raises."""
+    subject: bool = False
+
+
 class ChannelSettings(BaseModel):
     """What every inbox has; a channel's own settings extend it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    traits: ClassVar[Traits | None] = None
+    """Of a channel that does not say, no rule is called a mistake."""
 
     type: str
     brand: Annotated[str, Form(r"[a-z0-9_]{1,40}", "a-z, 0-9 and _, at most 40")] | None = None

@@ -22,15 +22,15 @@ _BYTES: dict[str, int] = {"": 1, "b": 1} | {
     for name, base in ((f"{letter}b", 1000), (f"{letter}ib", 1024))
 }
 _NUMBER = r"(\d{1,15}(?:\.\d{1,6})?)"
-_DURATION = re.compile(rf"{_NUMBER}\s*(ms|s|m|h|d|w)?", re.IGNORECASE | re.ASCII)
+_DURATION = re.compile(rf"{_NUMBER}\s*(ms|s|m|h|d|w)|0", re.IGNORECASE | re.ASCII)
 _SIZE = re.compile(rf"{_NUMBER}\s*([kmgt]?i?b)?", re.IGNORECASE | re.ASCII)
 
 
 def duration(value: object) -> timedelta:
-    """A bare number is seconds. Raises ValueError without quoting the value."""
+    """A number needs its unit, unless it is 0. Raises ValueError without quoting the value."""
     if isinstance(value, timedelta):
         return value
-    number, unit = _split(_DURATION, value, "must be a duration such as 500ms, 90s, 15m, 1h or 7d")
+    number, unit = _split(_DURATION, value, "must be a duration with its unit, such as 500ms, 90s, 15m, 1h or 7d")
     try:
         return timedelta(seconds=number * _SECONDS[unit or "s"])
     except OverflowError:
@@ -55,12 +55,20 @@ def spell(value: timedelta) -> str:
     return f"{milliseconds}ms"
 
 
+def spell_size(count: int) -> str:
+    """The shortest way to write a size that `size` reads back: `1MiB`, `64MB`, `1000`."""
+    for unit, scale in (("GiB", 2**30), ("GB", 10**9), ("MiB", 2**20), ("MB", 10**6), ("KiB", 2**10)):
+        if count and count % scale == 0:
+            return f"{count // scale}{unit}"
+    return str(count)
+
+
 def _split(pattern: re.Pattern[str], value: object, wanted: str) -> tuple[float, str]:
     if not isinstance(value, str | int | float):
         raise ValueError(wanted)
     if (match := pattern.fullmatch(str(value).strip())) is None:
         raise ValueError(wanted)
-    return float(match[1]), (match[2] or "").lower()
+    return float(match[1] or 0), (match[2] or "").lower()
 
 
 Duration = Annotated[
@@ -70,8 +78,8 @@ Duration = Annotated[
     WithJsonSchema(
         {
             "anyOf": [
-                {"type": "string", "pattern": r"^\d+(\.\d+)?\s*([mM]?[sS]|[mMhHdDwW])?$"},
-                {"type": "number", "minimum": 0},
+                {"type": "string", "pattern": r"^(\d+(\.\d+)?\s*([mM]?[sS]|[mMhHdDwW])|0)$"},
+                {"type": "integer", "const": 0},
             ]
         }
     ),

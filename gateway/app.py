@@ -98,12 +98,13 @@ def verify(settings: Settings) -> Prepared:
     Raises Misconfigured.
     """
     # What would be silently ignored where a message's safety hangs on it is refused.
+    problem = settings.source.problem
     try:
         check_url(settings.queue.url)
     except ValueError as error:
-        raise Misconfigured(f"queue.url: {error}") from error
+        raise Misconfigured(str(problem(("queue", "url"), str(error), "value"))) from error
     if not settings.objects.url.startswith("file://"):
-        raise Misconfigured("objects.url: only file:// is in use yet")
+        raise Misconfigured(str(problem(("objects", "url"), "only file:// is in use yet", "value")))
     return parts.prepare_directory(settings)
 
 

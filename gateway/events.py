@@ -234,8 +234,10 @@ class DirectoryEvents:
 
     def reloaded(self, source: str, addresses: int, notes: Sequence[str]) -> None:
         """A file that changed was read again."""
+        self._metrics.directory_up.labels(source).set(1)
         self._log.info("directory.reloaded", source=source, addresses=addresses, notes=list(notes))
 
     def refused(self, source: str, faults: Sequence[str]) -> None:
-        """A file that changed cannot be used: what was read before stays."""
+        """A file that changed cannot be used: what was read before stays, and is outdated."""
+        self._metrics.directory_up.labels(source).set(0)
         self._log.error("directory.refused", source=source, faults=list(faults))

@@ -81,7 +81,10 @@ class Inboxes:
     ) -> None:
         self._settings, self._directory, self._shared_ports = settings, directory, shared_ports
         self._publisher, self._objects, self._metrics = publisher, objects, metrics
-        self._keep_ms = int(settings.queue.dedupe_window.total_seconds() * 1000)
+        window = settings.queue.dedupe_window
+        self._keep_ms = int(window.total_seconds() * 1000)
+        # The mark of a burial that outlived its letter would have the same payload answered with yes and kept nowhere.
+        self._keep_dead_ms = int(min(window, settings.queue.keep_dead).total_seconds() * 1000)
         self._tagging = Tagging(settings)
 
     def adapter(self, name: str, inbox: ChannelSettings) -> ChannelAdapter:
@@ -111,7 +114,7 @@ class Inboxes:
             self._tagging.inbox(name, channel.name, inbox),
             directory=self._directory,
             publisher=self._publisher,
-            dead_letters=DeadLetters(self._publisher, keep_ms=self._keep_ms),
+            dead_letters=DeadLetters(self._publisher, keep_ms=self._keep_dead_ms),
             objects=self._objects,
             events=events,
             keep_ms=self._keep_ms,

@@ -168,7 +168,7 @@ async def check_durability(settings: Settings, redis: Deployment) -> None:
         if finding.level == "failing":
             raise Misconfigured(f"the queue: {finding.what}. {finding.remedy}")
         if finding.level == "warning":
-            structlog.get_logger().warning("queue.weaker", what=finding.what, remedy=finding.remedy)
+            structlog.get_logger().warning("durability.weakened", what=finding.what, remedy=finding.remedy)
 
 
 def prepare_directory(settings: Settings) -> Prepared:

@@ -60,7 +60,8 @@ class Pipeline(Generic[P]):
                 kept = await self._bury(payload, "error", bug, received_at)
                 return Receipt(outcome=Outcome.ACCEPTED, references=kept)
         except Exception as nowhere:
-            self._events.deferred(place(nowhere))
+            # What QueueUnavailable says are fixed words of ours: "the spool is full".
+            self._events.deferred(str(nowhere) if isinstance(nowhere, QueueUnavailable) else place(nowhere))
             return Receipt(outcome=Outcome.DEFERRED)
         return self._receipt(sealed, answers)
 

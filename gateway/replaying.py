@@ -172,10 +172,9 @@ class Replayer:
             if not self._dry_run:
                 await self._box.remove(letter)
             return Verdict.DUPLICATE, references
-        self._published.add(found.id)
-        if self._dry_run:
-            return Verdict.PUBLISHED, references
-        answer = await self._box.again(letter, entry)
+        answer = Published.NEW if self._dry_run else await self._box.again(letter, entry)
+        if answer is not None:  # and not where it failed, or somebody else took the letter
+            self._published.add(found.id)
         return (Verdict.PUBLISHED if answer is Published.NEW else Verdict.DUPLICATE), references
 
 

@@ -3,7 +3,12 @@
 import socket
 from ipaddress import ip_address
 
+import hypothesis
 import pytest
+
+# The same cases every time, however busy the machine is.
+hypothesis.settings.register_profile("same", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("same")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,6 +1,7 @@
 """What tests of every room share."""
 
 import asyncio
+import os
 import random
 import socket
 import subprocess
@@ -9,15 +10,18 @@ from collections.abc import Awaitable, Callable
 from contextlib import closing
 
 _handed_out: set[int] = set()
+_PORTS = 2_000
 
 
 def free_port() -> int:
-    """A loopback port nobody listens on; never the same one twice in a process.
+    """A loopback port nobody listens on; never the same one twice in a process, nor in two test processes at once.
 
-    Below the range the kernel takes client ports from: no client socket is on it by the time it is used.
+    Below the range the kernel takes client ports from: no client socket is on it by the time it is used. The bus of
+    a cluster is 10,000 higher.
     """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     while True:
-        port = random.randrange(15_000, 32_000)
+        port = 15_000 + worker * _PORTS + random.randrange(_PORTS)
         if port in _handed_out:
             continue
         with closing(socket.socket()) as probe:

@@ -1,11 +1,11 @@
 """Settings of an API inbox."""
 
 import hashlib
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from channels.api import ChannelSettings
+from channels.api import ChannelSettings, Traits
 from channels.units import Form, Size
 
 _OF_NOTHING = hashlib.sha256(b"").hexdigest()
@@ -42,6 +42,8 @@ def _each_once(clients: tuple[ApiClient, ...]) -> tuple[ApiClient, ...]:
 
 class ApiSettings(ChannelSettings):
     """Tickets posted by other programs."""
+
+    traits: ClassVar[Traits] = Traits(media=("api",), subject=True)
 
     type: Literal["api"]
     clients: Annotated[tuple[ApiClient, ...], Field(min_length=1), AfterValidator(_each_once)]

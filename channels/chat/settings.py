@@ -1,16 +1,18 @@
 """Settings of a Slack inbox."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from channels.api import ChannelSettings
+from channels.api import ChannelSettings, Traits
 from channels.units import BaseUrl, Name, Size
 from channels.verify import OptionalSecret, Secrets
 
 
 class ChatSettings(ChannelSettings):
     """Slack, by the Events API."""
+
+    traits: ClassVar[Traits] = Traits(media=("slack",))
 
     type: Literal["chat"]
     signing_secrets: Secrets

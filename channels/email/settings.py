@@ -2,11 +2,11 @@
 
 import re
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from channels.api import ChannelSettings
+from channels.api import ChannelSettings, Traits
 from channels.units import Duration, Size
 
 _LISTEN = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:\[\]/]+)):(\d{1,5})", re.ASCII)
@@ -44,6 +44,8 @@ PositiveSize = Annotated[Size, Field(gt=0)]
 
 class EmailSettings(ChannelSettings):
     """An SMTP server for the mail of one inbox."""
+
+    traits: ClassVar[Traits] = Traits(media=("smtp",), flags=("auto_reply", "list"), subject=True)
 
     type: Literal["email"]
     recipients: Annotated[tuple[MailAddress, ...], Field(min_length=1), AfterValidator(_unique)]

@@ -1,11 +1,11 @@
 """Settings of a phone inbox."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StringConstraints
 
-from channels.api import ChannelSettings
+from channels.api import ChannelSettings, Traits
 from channels.units import BaseUrl, Form, Name, Size
 from channels.verify import Secret, Secrets
 
@@ -15,6 +15,8 @@ Words = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 
 class PhoneSettings(ChannelSettings):
     """Voice, SMS, MMS and WhatsApp of Twilio."""
+
+    traits: ClassVar[Traits] = Traits(media=("voice", "sms", "mms", "whatsapp"), subject=True)
 
     type: Literal["phone"]
     account_sid: Annotated[str, Form(r"AC[0-9A-Za-z]+", "the account SID, which begins with AC")]

@@ -1,17 +1,19 @@
 """Settings of an X inbox."""
 
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from channels.api import ChannelSettings
+from channels.api import ChannelSettings, Traits
 from channels.units import BaseUrl, Duration, Name, Size
 from channels.verify import OptionalSecret, Secrets
 
 
 class TwitterSettings(ChannelSettings):
     """Posts and direct messages of X, pushed by webhook."""
+
+    traits: ClassVar[Traits] = Traits(media=("post", "dm"))
 
     type: Literal["twitter"]
     consumer_secrets: Secrets

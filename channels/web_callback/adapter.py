@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from channels.api import Host
-from channels.identity import Identities
+from channels.identity import Identities, without_token
 from channels.submissions import SubmissionAdapter
 from channels.web_callback.settings import WebCallbackSettings
 from channels.web_callback.views import CallbackViews
@@ -28,7 +28,7 @@ class WebCallbackAdapter(SubmissionAdapter[CallbackPayload]):
     def _payload(self, *, body: bytes, media_type: str, submission_id: str, keyed: bool) -> CallbackPayload:
         now = self._clock()
         return CallbackPayload(
-            body=body,
+            body=without_token(body, media_type),
             media_type=media_type,
             submission_id=submission_id,
             keyed=keyed,

@@ -1,10 +1,10 @@
 """Settings of a callback inbox."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
-from channels.api import ChannelSettings
+from channels.api import ChannelSettings, Traits
 from channels.identity_keys import IdentityKeys
 from channels.units import Size
 from normalizers.web_callback import find_zone
@@ -18,6 +18,8 @@ def _known_zone(name: str) -> str:
 
 class WebCallbackSettings(ChannelSettings):
     """A page that asks to be phoned back."""
+
+    traits: ClassVar[Traits] = Traits(media=("form",))
 
     type: Literal["web_callback"]
     languages: Annotated[tuple[Literal["ko", "en"], ...], Field(min_length=1)] = ("ko", "en")

@@ -1,10 +1,10 @@
 """What an operator can set for a web form."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
-from channels.api import ChannelSettings
+from channels.api import ChannelSettings, Traits
 from channels.identity_keys import IdentityKeys
 from channels.units import Size
 
@@ -19,6 +19,8 @@ def _each_once(languages: tuple[Language, ...]) -> tuple[Language, ...]:
 
 class WebFormSettings(ChannelSettings):
     """One contact form."""
+
+    traits: ClassVar[Traits] = Traits(media=("form",), subject=True)
 
     type: Literal["web_form"]
     languages: Annotated[tuple[Language, ...], Field(min_length=1), AfterValidator(_each_once)] = (

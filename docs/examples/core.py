@@ -5,6 +5,7 @@ python -m docs.examples.core redis://127.0.0.1:6390 tickets.db core-1
 
 import asyncio
 import logging
+import os
 import signal
 import sqlite3
 import sys
@@ -53,9 +54,12 @@ async def main(url: str, path: str, name: str) -> None:
     consumer = Consumer(url, Tickets(path).store, name=name)
     for signum in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signum, consumer.stop)
+    logging.info("core.started pid=%d", os.getpid())
     await consumer.run()
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 4:
+        sys.exit("usage: python -m docs.examples.core REDIS_URL DATABASE NAME_OF_THIS_READER")
     logging.basicConfig(level=logging.INFO)
     asyncio.run(main(*sys.argv[1:4]))

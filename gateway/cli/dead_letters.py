@@ -12,15 +12,13 @@ import msgspec
 
 from gateway.cli import Exit, fail
 from gateway.cli.config import config_option, queue_url, read
-from gateway.queue.connection.deployment import deployment, mask
+from gateway.cli.queue import opened, unanswered
 from gateway.queue.dead_letter_box import DeadLetterBox, KeptLetter
 from gateway.queue.entry import QueueUnavailable
 from gateway.queue.keys import partitions
 from gateway.settings import Settings
 
 T = TypeVar("T")
-_TIMEOUT = 10.0
-"""Seconds for one answer: letters are read by the page."""
 _SHOWN_WITH_PAYLOAD = "(may quote the customer: --payload shows it)"
 
 json_option = click.option("--json", "as_json", is_flag=True, help="For programs: one JSON document per line.")
@@ -103,6 +101,30 @@ def replay(ids: tuple[str, ...], every: bool, dry_run: bool, as_json: bool, conf
         raise SystemExit(int(Exit.FAILURE))
 
 
+@command.command()
+@click.argument("ids", nargs=-1, required=True, metavar="ID…")
+@json_option
+@config_option
+def delete(ids: tuple[str, ...], as_json: bool, config: Path) -> None:
+    """Take letters away for good, by id or reference; should the same payload fail again, it is a letter again."""
+    settings = read(config)
+
+    async def take_away() -> list[str]:
+        missing = []
+        async with _box(settings) as box:
+            for id in dict.fromkeys(ids):
+                letters = await box.find(id)
+                missing += [] if letters else [id]
+                for letter in letters:
+                    await box.remove(letter)
+                    about = {"id": letter.id, "reference": letter.reference, "verdict": "deleted"}
+                    click.echo(_json(about) if as_json else f"{letter.id}  deleted")
+        return missing
+
+    if missing := _asked(settings, take_away()):
+        _nowhere(missing)
+
+
 async def _replay(settings: Settings, ids: Sequence[str], *, dry_run: bool, as_json: bool) -> tuple[int, list[str]]:
     """How many failed, and which of the ids name no letter."""
     from gateway.logs import configure
@@ -146,11 +168,8 @@ def _outcome(done: Any, dry_run: bool) -> str:
 
 @asynccontextmanager
 async def _box(settings: Settings) -> AsyncIterator[DeadLetterBox]:
-    queue = deployment(queue_url(settings), timeout=_TIMEOUT)
-    try:
+    async with opened(settings) as queue:
         yield DeadLetterBox(queue, partitions(settings.queue.prefix, settings.queue.partitions))
-    finally:
-        await queue.close()
 
 
 def _asked(settings: Settings, question: Any) -> Any:
@@ -158,8 +177,7 @@ def _asked(settings: Settings, question: Any) -> Any:
     try:
         return asyncio.run(question)
     except QueueUnavailable as error:
-        where = mask(queue_url(settings))
-        fail(f"no answer from the queue at {where} ({error}): is the gateway running?", Exit.DEPENDENCY)
+        fail(unanswered(settings, error), Exit.DEPENDENCY)
 
 
 def _nowhere(ids: Sequence[str]) -> None:

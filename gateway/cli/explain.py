@@ -1,8 +1,7 @@
 """`explain`: why a message was, or would be, tagged as it is."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.parser import BytesHeaderParser
 from email.policy import compat32
@@ -16,8 +15,8 @@ import msgspec
 from channels.email.mailboxes import Mailboxes
 from channels.email.settings import EmailSettings
 from gateway.cli import Exit, fail
-from gateway.cli.config import config_option, queue_url, read
-from gateway.queue.connection.deployment import Deployment, deployment, mask
+from gateway.cli.config import config_option, read
+from gateway.cli.queue import TRIMMED, opened, unanswered
 from gateway.queue.dead_letter_box import DeadLetterBox, KeptLetter
 from gateway.queue.dead_letters import ENVELOPES
 from gateway.queue.entry import QueueUnavailable
@@ -29,8 +28,6 @@ from gateway.settings import Settings
 if TYPE_CHECKING:
     from gateway.explaining import Explainer, Explanation
 
-_TIMEOUT = 10.0
-"""Seconds for one answer: envelopes are read by the page."""
 _MOST_FOUND = 10
 """Entries of one reference: two tickets in a million share one, and a replayed letter stands twice."""
 _TO = ("delivered-to", "x-original-to", "to", "cc")
@@ -64,7 +61,10 @@ def command(what: str, inbox: str | None, as_json: bool, config: Path) -> None:
     else:
         found = _asked(settings, what)
         if not found:
-            fail(f"no file, no envelope and no dead letter is named {what}: `tail` and `dead-letters list` show them")
+            fail(
+                f"no file, no envelope and no dead letter is named {what}: `tail` and `dead-letters list` show them\n"
+                f"({TRIMMED})"
+            )
     asyncio.run(_told(settings, found, as_json=as_json))
 
 
@@ -170,16 +170,12 @@ def _asked(settings: Settings, name: str) -> list[Found]:
     try:
         return asyncio.run(_on_queue(settings, name))
     except QueueUnavailable as error:
-        where = mask(queue_url(settings))
-        fail(
-            f"no file is named {name}, and no answer from the queue at {where} ({error}): is the gateway running?",
-            Exit.DEPENDENCY,
-        )
+        fail(f"no file is named {name}, and {unanswered(settings, error)}", Exit.DEPENDENCY)
 
 
 async def _on_queue(settings: Settings, name: str) -> list[Found]:
     keys = partitions(settings.queue.prefix, settings.queue.partitions)
-    async with _queue(settings) as queue:
+    async with opened(settings) as queue:
         entries = read_queue(queue, keys, settings.tiers.order, most=_MOST_FOUND, wanted=lambda entry: _is(entry, name))
         found = [
             Found(
@@ -191,15 +187,6 @@ async def _on_queue(settings: Settings, name: str) -> list[Found]:
         box = DeadLetterBox(queue, keys)
         letters = await box.find(name.upper()) or await box.find(name.lower())
         return found + [await _buried(settings, letter) for letter in letters]
-
-
-@asynccontextmanager
-async def _queue(settings: Settings) -> AsyncIterator[Deployment]:
-    queue = deployment(queue_url(settings), timeout=_TIMEOUT)
-    try:
-        yield queue
-    finally:
-        await queue.close()
 
 
 class _Event(msgspec.Struct):

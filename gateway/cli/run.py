@@ -2,9 +2,7 @@
 
 import asyncio
 import gc
-import os
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from functools import partial
@@ -17,6 +15,7 @@ import structlog
 from gateway import metrics
 from gateway.app import CannotStart, DependencyDown, Misconfigured, NoSuchInbox, Serving, serve
 from gateway.cli import Exit, fail
+from gateway.cli.banner import CHECKOUT, banner
 from gateway.cli.config import config_option, read
 from gateway.logs import configure
 from gateway.settings import not_in_use
@@ -29,9 +28,6 @@ _NOTICE = 1.0
 """Seconds by which a worker is cut short before its supervisor cuts it short, and this before it is itself."""
 _STOP = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
 """A closed terminal is a stop like any other."""
-_ADDRESSES = ("PORT", "SMTP_PORT", "EMBEDDED_PORT")
-_ROOMS = Path(__file__).parent.parent.parent
-_PYTHON = os.path.relpath(sys.executable) if _ROOMS == Path.cwd() else sys.executable
 
 
 @click.command()
@@ -50,13 +46,17 @@ def command(config: Path, only: str, workers: int, worker: int | None) -> None:
     for note in not_in_use(settings):
         structlog.get_logger().warning("setting.ignored", note=str(note))
     names = [name for name in (part.strip() for part in only.split(",")) if name]
+
+    def tell(serving: Serving) -> None:
+        click.echo(banner(serving, settings, config))
+
     with _explained():
         if workers > 1:
             crew = supervise(settings, only=names, workers=workers, stop_within=_STOP_WITHIN - _NOTICE)
-            done = asyncio.run(_run(crew, _announce, within=_STOP_WITHIN))
+            done = asyncio.run(_run(crew, tell, within=_STOP_WITHIN))
         else:
             with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-                done = runner.run(_run(serve(settings, only=names), _announce, within=_STOP_WITHIN))
+                done = runner.run(_run(serve(settings, only=names), tell, within=_STOP_WITHIN))
     raise SystemExit(int(done))
 
 
@@ -113,7 +113,7 @@ async def _run(
     serving = starting.result()
     tell(serving)
     _calm_the_collector()
-    log.info("gateway.started", url=serving.url, inboxes=len(serving.inboxes), rooms=str(_ROOMS))
+    log.info("gateway.started", url=serving.url, inboxes=len(serving.inboxes), checkout=str(CHECKOUT))
     stopped_by = await told
     log.info("gateway.stopping", signal=stopped_by.name, within_s=within)
     try:
@@ -166,19 +166,6 @@ def _calm_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
-
-
-def _announce(serving: Serving) -> None:
-    lines = ["", click.style("The gateway is listening.", bold=True), ""]
-    # A command that is copied to another terminal must find this gateway.
-    python = " ".join((*(f"{name}={os.environ[name]}" for name in _ADDRESSES if name in os.environ), _PYTHON))
-    queue = serving.queue if serving.queue_ready else f"{serving.queue} does not answer: messages are deferred"
-    lines += [f"  {'queue':<12} {queue}", f"  {'health':<12} {serving.url}/readyz", ""]
-    for name, channel, where in serving.inboxes:
-        lines.append(f"  {name:<12} {where}")
-        lines.append(f"  {'':<12} {click.style(f'{python} -m gateway simulate {channel} --inbox {name}', fg='cyan')}")
-    lines += ["", f"  {'read it':<12} {click.style(f'{python} -m gateway tail --follow', fg='cyan')}", ""]
-    click.echo("\n".join(lines))
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -1,6 +1,7 @@
 """`stats`: how full is it, and what came in?"""
 
 import asyncio
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -14,19 +15,21 @@ from rich.table import Table
 
 from channels.units import duration, spell
 from gateway.cli import Exit, fail
-from gateway.cli.config import config_option, queue_url, read
-from gateway.queue.connection.deployment import Deployment, deployment, mask
+from gateway.cli.config import config_option, read
+from gateway.cli.queue import opened, unanswered
+from gateway.queue.connection.deployment import Deployment
 from gateway.queue.depths import COUNTED, Depths, StreamDepth, queue_depths
 from gateway.queue.entry import QueueUnavailable
 from gateway.queue.keys import partitions
 from gateway.queue.spool.totals import spooled
 from gateway.queue.tally import read as read_counts
 from gateway.reporting.report import Report, report, span
+from gateway.reporting.sizes import size
 from gateway.reporting.table import shown
 from gateway.settings import Settings
 
-_TIMEOUT = 10.0
-"""Seconds for the answer: counting a long backlog takes longer than a write."""
+_ALL = 10_000
+"""Columns where nobody looks: a pipe has no edge."""
 
 
 class SpoolDepth(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +37,8 @@ class SpoolDepth(msgspec.Struct, frozen=True, kw_only=True):
 
     entries: int
     bytes: int
+    max_bytes: int
+    """Over that senders are told to come again."""
     oldest_seconds: float | None
 
 
@@ -70,7 +75,7 @@ def command(since: timedelta | None, as_json: bool, config: Path) -> None:
     if since is not None and since > settings.queue.keep_stats:
         kept = spell(settings.queue.keep_stats)
         raise click.BadParameter(f"counts are kept for {kept} (queue.keep_stats)", param_hint="--since")
-    spool, spool_why = _spool(settings.spool.dir)
+    spool, spool_why = _spool(settings)
     (queue, came), queue_why = _queue(settings, since)
     stats = Stats(queue=queue, spool=spool, stream_bound=settings.queue.stream_bound, report=came)
     if as_json:
@@ -79,26 +84,22 @@ def command(since: timedelta | None, as_json: bool, config: Path) -> None:
         _print(stats)
     wrong = [f"the spool in {settings.spool.dir} cannot be read ({spool_why})"] if spool is None else []
     if queue is None:
-        where = mask(queue_url(settings))
-        wrong.append(f"no answer from the queue at {where} ({queue_why}): is the gateway running?")
+        wrong.append(queue_why)
     if wrong:
         fail("\n".join(wrong), Exit.DEPENDENCY if queue is None else Exit.FAILURE)
 
 
 def _queue(settings: Settings, since: timedelta | None) -> tuple[tuple[Depths | None, Report | None], str]:
     async def ask() -> tuple[Depths, Report | None]:
-        queue = deployment(queue_url(settings), timeout=_TIMEOUT)
-        try:
+        async with opened(settings) as queue:
             keys = partitions(settings.queue.prefix, settings.queue.partitions)
             came = await _report(settings, queue, since) if since is not None else None
             return await queue_depths(queue, keys, settings.tiers.order, count=COUNTED), came
-        finally:
-            await queue.close()
 
     try:
         return asyncio.run(ask()), ""
     except QueueUnavailable as error:
-        return (None, None), str(error)
+        return (None, None), unanswered(settings, error)
 
 
 async def _report(settings: Settings, queue: Deployment, since: timedelta) -> Report:
@@ -110,17 +111,20 @@ async def _report(settings: Settings, queue: Deployment, since: timedelta) -> Re
     return report(kept, asked, now, keep=ours.keep_stats, channels=channels, tiers=settings.tiers.order)
 
 
-def _spool(folder: Path) -> tuple[SpoolDepth | None, str]:
+def _spool(settings: Settings) -> tuple[SpoolDepth | None, str]:
     try:
-        entries, size, oldest_at = spooled(folder)
+        entries, taken, oldest_at = spooled(settings.spool.dir)
     except (sqlite3.Error, OSError) as error:
         return None, type(error).__name__
     oldest = None if oldest_at is None else max(time.time() - oldest_at, 0.0)
-    return SpoolDepth(entries=entries, bytes=size, oldest_seconds=oldest), ""
+    most = settings.spool.max_bytes
+    return SpoolDepth(entries=entries, bytes=taken, max_bytes=most, oldest_seconds=oldest), ""
 
 
 def _print(stats: Stats) -> None:
     console = Console()
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console = Console(width=_ALL)
     if stats.report:
         for part in shown(stats.report):
             console.print(part, markup=False, highlight=False, soft_wrap=isinstance(part, str))
@@ -153,11 +157,13 @@ def _others(stats: Stats) -> Iterator[tuple[str, str]]:
         yield "dead letters", f"{depths.dead_letters:,}{oldest}"
         yield "seen marks", f"{depths.seen_marks:,}"
         if depths.memory_bytes is not None:
-            most = f" of {_size(depths.memory_max_bytes)}" if depths.memory_max_bytes else ", without a limit"
-            yield "redis memory", f"{_size(depths.memory_bytes)}{most}"
+            most = f" of {size(depths.memory_max_bytes)}" if depths.memory_max_bytes else ", without a limit"
+            yield "redis memory", f"{size(depths.memory_bytes)}{most}"
     if spool := stats.spool:
-        oldest = f", {_size(spool.bytes)}, the oldest {_age(spool.oldest_seconds)} old" if spool.entries else ""
-        yield "spool", f"{spool.entries:,}{oldest}"
+        full = ", full: senders are told to come again" if spool.bytes >= spool.max_bytes else ""
+        oldest = f", the oldest {_age(spool.oldest_seconds)} old" if spool.entries else ""
+        taken = f", {size(spool.bytes)} of {size(spool.max_bytes)}{oldest}{full}" if spool.entries else ""
+        yield "spool", f"{spool.entries:,}{taken}"
 
 
 def _age(seconds: float | None) -> str:
@@ -170,7 +176,3 @@ def _age(seconds: float | None) -> str:
         if count or (unit == "s" and not words):
             words.append(f"{count}{unit}")
     return " ".join(words[:2])
-
-
-def _size(count: int | None) -> str:
-    return f"{(count or 0) / 1e6:,.1f} MB"

@@ -1,24 +1,25 @@
 """`tail`: look at the queue."""
 
 import asyncio
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import click
 import msgspec
 
+from channels import registry
 from channels.units import duration
 from gateway.cli import Exit, fail
-from gateway.cli.config import config_option, queue_url, read
-from gateway.queue.connection.deployment import deployment, mask
+from gateway.cli.config import config_option, read
+from gateway.cli.queue import TRIMMED, opened, unanswered
+from gateway.envelope import CALL_UPDATED, TYPES
 from gateway.queue.entry import QueueUnavailable
 from gateway.queue.keys import partitions
 from gateway.queue.reader import StreamEntry
 from gateway.queue.reader import read as read_queue
 
 _COLOURS = {0: "yellow", 1: "cyan"}
-_TIMEOUT = 10.0
-"""Seconds for one answer: a page of large envelopes over a slow line, not a customer who waits."""
 
 
 class _Since(click.ParamType[timedelta]):
@@ -61,6 +62,12 @@ class _Event(msgspec.Struct):
     data: _Data
 
 
+def _short(kind: str) -> str:
+    """Of a type the middle: `message.received`."""
+    return kind.removeprefix("support.").removesuffix(".v1")
+
+
+_TYPES = tuple(_short(kind) for kind in (*TYPES.values(), CALL_UPDATED))
 _decode = msgspec.json.Decoder(_Event).decode
 
 
@@ -80,7 +87,7 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
         return (
             self.channel in (None, fields.get("channel"))
             and self.inbox in (None, fields.get("inbox"))
-            and self.type in (None, kind := fields.get("type", ""), kind.removeprefix("support.").removesuffix(".v1"))
+            and self.type in (None, kind := fields.get("type", ""), _short(kind))
             and (self.grep is None or self._found(self.grep.lower(), fields))
         )
 
@@ -119,28 +126,35 @@ def command(
     """Read the newest ticket envelopes, oldest first, without consuming them."""
     settings = read(config)
     order = settings.tiers.order
-    if tier is not None and tier not in order:
-        fail(f"no tier {tier}; there are: {', '.join(order)}", Exit.USAGE)
+    _one_of("tier", tier, order)
+    _one_of("channel", channel, registry.names())
+    _one_of("inbox", inbox, settings.channels)
+    _one_of("type", None if kind is None else _short(kind), _TYPES)
     filters = Filters(channel=channel, inbox=inbox, type=kind, grep=grep)
-    url = queue_url(settings)
-
     tiers = [tier] if tier else list(order)
 
-    async def tail() -> None:
-        queue = deployment(url, timeout=_TIMEOUT)
+    async def tail() -> bool:
+        found = False
         parts = partitions(settings.queue.prefix, settings.queue.partitions)
-        try:
+        async with opened(settings) as queue:
             async for entry in read_queue(
                 queue, parts, tiers, most=most, since=since, wanted=filters.match, follow=follow, on_link=_link
             ):
+                found = True
                 _show(entry, order.index(entry.tier), as_json)
-        finally:
-            await queue.close()
+        return found
 
     try:
-        asyncio.run(tail())
+        if not asyncio.run(tail()):
+            fits = "" if filters == Filters() and since is None else " that fits"
+            click.echo(f"nothing{fits} on the streams; {TRIMMED}", err=True)
     except QueueUnavailable as error:
-        fail(f"no answer from the queue at {mask(url)} ({error}): is the gateway running?", Exit.DEPENDENCY)
+        fail(unanswered(settings, error), Exit.DEPENDENCY)
+
+
+def _one_of(what: str, name: str | None, known: Collection[str]) -> None:
+    if name is not None and name not in known:
+        fail(f"no {what} {name}; there are: {', '.join(known) or 'none'}", Exit.USAGE)
 
 
 def _link(up: bool, why: str) -> None:

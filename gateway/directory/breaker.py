@@ -11,7 +11,7 @@ LONGEST_PAUSE = 300.0
 
 
 class Unavailable(Exception):
-    """A source did not answer, or not what was asked; the message has nothing of a customer in it.
+    """A source did not answer as a whole, sound one does; the message has nothing of a customer in it.
 
     `pause` (seconds) takes the source out at once: it asked for that, or the next question would fare no better.
     """
@@ -19,6 +19,10 @@ class Unavailable(Exception):
     def __init__(self, why: str, *, pause: float | None = None) -> None:
         super().__init__(why)
         self.pause = pause
+
+
+class Nonsense(Unavailable):
+    """A source answered, and the answer to this one question is of no use: it says nothing about other questions."""
 
 
 class Breaker:

@@ -30,12 +30,13 @@ _WORDS = {FileOptions: "file", RedisOptions: "redis", HttpOptions: "http", Sales
 
 @dataclass(frozen=True)
 class Prepared:
-    """What `prepare` found in order; `notes` says what is odd about it."""
+    """What `prepare` found in order; `notes` says what is odd about it, `exposed` which of that is read by others."""
 
     tiers: TierNames
     named: Sequence[tuple[str, SourceOptions]]
     files: Sequence[FileSource]
     notes: Sequence[str]
+    exposed: Sequence[str] = ()
 
 
 def prepare(options: Sequence[SourceOptions], tiers: TierNames) -> Prepared:
@@ -55,7 +56,12 @@ def prepare(options: Sequence[SourceOptions], tiers: TierNames) -> Prepared:
             faults += [f"directory.{number}.{fault}" for fault in _faults(source, tiers)]
     if faults:
         raise DirectoryError(faults)
-    return Prepared(tiers, named, files, [note for file in files for note in file.notes])
+    exposed = [
+        f"directory.{number}.url: addresses of customers cross the network in the clear"
+        for number, source in enumerate(options)
+        if isinstance(source, HttpOptions) and source.exposed
+    ]
+    return Prepared(tiers, named, files, [*(note for file in files for note in file.notes), *exposed], exposed)
 
 
 @asynccontextmanager

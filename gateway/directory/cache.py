@@ -23,8 +23,8 @@ class Cache:
 
     def fresh(self, question: Question, now: float) -> Lookup | None:
         """What need not be asked again yet."""
-        if (kept := self._customers.get(question)) is not None:
-            return kept[1] if now - kept[0] < self._limits.fresh else None
+        if (kept := self._customers.get(question)) is not None and now - kept[0] < self._limits.fresh:
+            return kept[1]
         if (kept := self._strangers.get(question)) is not None and now - kept[0] < self._limits.negative:
             return kept[1]
         return None
@@ -41,7 +41,14 @@ class Cache:
         """Keep an answer instead of any older one."""
         self._customers.pop(question, None)
         self._strangers.pop(question, None)
-        kept = self._strangers if lookup is UNKNOWN else self._customers
+        self._keep(self._strangers if lookup is UNKNOWN else self._customers, question, lookup, now)
+
+    def put_failure(self, question: Question, lookup: Lookup, now: float) -> None:
+        """Repeat this for as long as a stranger is one, beside what was known before."""
+        self._strangers.pop(question, None)
+        self._keep(self._strangers, question, lookup, now)
+
+    def _keep(self, kept: _Kept, question: Question, lookup: Lookup, now: float) -> None:
         if len(kept) >= self._limits.entries:
             del kept[next(iter(kept))]  # the one asked for longest ago
         kept[question] = (now, lookup)

@@ -1,6 +1,8 @@
 """Customers behind any REST interface: a URL for each address, and JMESPath from its answer to our fields."""
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any
 from urllib.parse import quote
 
 import jmespath  # type: ignore[import-untyped]  # ships no types
@@ -10,7 +12,7 @@ from jmespath.exceptions import JMESPathError  # type: ignore[import-untyped]  #
 from yarl import URL
 
 from gateway.directory import web
-from gateway.directory.breaker import Unavailable
+from gateway.directory.breaker import Nonsense, Unavailable
 from gateway.directory.lookup import Question
 from gateway.directory.matching import Known
 from gateway.directory.options import HttpOptions, TierNames
@@ -40,7 +42,7 @@ def compile_expression(expression: str) -> "jmespath.parser.ParsedResult":
 
 
 class HttpAsker:
-    """Asks for one address after the other until one is known."""
+    """Asks for all exact addresses at once, which are few, and for one mail domain after the other."""
 
     def __init__(self, options: HttpOptions, names: TierNames, http: ClientSession) -> None:
         self._url, self._kinds = options.url, frozenset(options.kinds)
@@ -54,9 +56,13 @@ class HttpAsker:
 
     async def ask(self, question: Question, /) -> Mapping[Address, Sequence[Known]]:
         """Domains only where no exact address names anybody. Raises Unavailable."""
-        for address in (*question.exact, *question.domains):
-            if address.kind in self._kinds and (found := await self._one(address)):
-                return {address: found}
+        exact = [address for address in dict.fromkeys(question.exact) if address.kind in self._kinds]
+        found = dict(zip(exact, await _together([self._one(address) for address in exact]), strict=True))
+        if any(found.values()):
+            return found
+        for domain in dict.fromkeys(question.domains):
+            if domain.kind in self._kinds and (known := await self._one(domain)):
+                return {domain: known}
         return {}
 
     async def _one(self, address: Address) -> list[Known]:
@@ -76,11 +82,14 @@ class HttpAsker:
 
     async def _fetch(self, url: URL) -> web.Answer:
         """With the newest token that is not refused."""
+        token = self._token
         answer = await web.fetch(self._http, url, headers=self._credentials())
         for _ in self._tokens[1:]:
             if answer.status != 401:
                 break
-            self._token = (self._token + 1) % len(self._tokens)
+            if self._token == token:  # else another question has changed it already
+                self._token = (token + 1) % len(self._tokens)
+            token = self._token
             answer = await web.fetch(self._http, url, headers=self._credentials())
         return answer
 
@@ -95,9 +104,9 @@ class HttpAsker:
             return []
         listed = records if isinstance(records, list) else [records]
         if len(listed) > _MOST_RECORDS:
-            raise Unavailable(f"an answer of more than {_MOST_RECORDS} records")
+            raise Nonsense(f"an answer of more than {_MOST_RECORDS} records")
         if not all(isinstance(record, dict) for record in listed):
-            raise Unavailable("an answer whose records are no objects")
+            raise Nonsense("an answer whose records are no objects")
         return listed
 
     def _is_about(self, record: object, address: Address) -> bool:
@@ -120,11 +129,21 @@ class HttpAsker:
         )
 
 
+async def _together(asking: Sequence[Coroutine[Any, Any, list[Known]]]) -> list[list[Known]]:
+    """Each answer; the first that fails ends the others. Raises Unavailable."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one) for one in asking]
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+    return [task.result() for task in tasks]
+
+
 def _search(expression: "jmespath.parser.ParsedResult", value: object) -> object:
     try:
         found: object = expression.search(value)
     except (JMESPathError, RecursionError):
-        raise Unavailable("an answer that the JMESPath does not fit") from None
+        raise Nonsense("an answer that the JMESPath does not fit") from None
     return found
 
 

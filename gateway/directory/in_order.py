@@ -38,15 +38,21 @@ class InOrder:
                 failed = failed or lookup
             elif lookup.status != "unknown":
                 if failed is not None:
-                    return msgspec.structs.replace(lookup, notes=(*lookup.notes, _INCOMPLETE))
+                    return msgspec.structs.replace(lookup, notes=(*lookup.notes, *failed.notes, _INCOMPLETE))
                 return lookup
         return failed or UNKNOWN
 
-    async def probe(self) -> dict[str, bool]:
-        """Whether each source, by name, answers a question about somebody who cannot exist (RFC 2606)."""
-        deadline = asyncio.get_running_loop().time() + self._budget
-        lookups = [(source, await source.find(_NOBODY, deadline)) for source in self._sources]
-        return {source.name: lookup.status != "failed" and not source.down for source, lookup in lookups}
+    async def probe(self, *, within: float | None = None) -> dict[str, bool]:
+        """Whether each source, by name, answers a question about somebody who cannot exist (RFC 2606).
+
+        All are asked at once; `within` (seconds) takes the place of the budget.
+        """
+        deadline = asyncio.get_running_loop().time() + (self._budget if within is None else within)
+        lookups = await asyncio.gather(*(source.find(_NOBODY, deadline) for source in self._sources))
+        return {
+            source.name: lookup.status != "failed" and not source.down
+            for source, lookup in zip(self._sources, lookups, strict=True)
+        }
 
 
 def _heard(source: Source, lookup: Lookup) -> Heard:

@@ -63,6 +63,8 @@ class HttpOptions(RemoteOptions):
     kinds: tuple[str, ...] = ("email", "phone")
     tokens: tuple[str, ...] = field(default=(), repr=False)
     """Newest first."""
+    exposed: bool = False
+    """Whether others on the way can read what is asked."""
     header: str = "Authorization"
     scheme: str = "Bearer"
     records: str = "@"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from gateway.directory.breaker import Unavailable
+from gateway.directory.breaker import Nonsense
 from gateway.directory.lookup import Customer
 from gateway.directory.matching import Known
 from gateway.directory.options import TierNames
@@ -31,10 +31,10 @@ class Records:
         name: object = None,
         related: Iterable[Related] = (),
     ) -> Known:
-        """Raises Unavailable for what has no id, or no text where there must be some."""
+        """Raises Nonsense for what has no id, or no text where there must be some."""
         identity = word(customer_id, "customer_id")
         if identity is None:
-            raise Unavailable("an answer without a customer_id")
+            raise Nonsense("an answer without a customer_id")
         mapped = self._tiers.get((word(tier, "tier") or "").lower())
         customer = Customer(
             customer_id=identity,
@@ -47,9 +47,9 @@ class Records:
 
 
 def word(value: object, field: str) -> str | None:
-    """One bounded line; None for what is absent or empty. Raises Unavailable for what is no text and no number."""
+    """One bounded line; None for what is absent or empty. Raises Nonsense for what is no text and no number."""
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise Unavailable(f"an answer whose {field} is no text")
+        raise Nonsense(f"an answer whose {field} is no text")
     return clean_line(str(value), _LONGEST) or None

@@ -8,7 +8,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, RedisError
 
-from gateway.directory.breaker import PAUSE, Unavailable
+from gateway.directory.breaker import PAUSE, Nonsense, Unavailable
 from gateway.directory.lookup import Question
 from gateway.directory.matching import Known
 from gateway.directory.options import RedisOptions, TierNames
@@ -16,6 +16,7 @@ from gateway.directory.records import Records, word
 from normalizers.message import Address, Related
 
 _RELATED = {"salesforce_account": "Account", "salesforce_opportunity": "Opportunity"}
+_NO_HASH = "WRONGTYPE"
 FIELDS = ("customer_id", "tier", "organization", "name", *_RELATED)
 
 
@@ -35,11 +36,14 @@ class RedisAsker:
             async with self._redis.pipeline(transaction=False) as pipeline:
                 for address in asked:
                     pipeline.hmget(f"{self._prefix}:{address.kind}:{address.value}", self._fields)
-                answers = await pipeline.execute()
+                answers = await pipeline.execute(raise_on_error=False)
         except AuthenticationError:
             raise Unavailable("refuses our credentials", pause=PAUSE) from None
         except (RedisError, OSError) as error:
-            raise Unavailable(f"the question failed: {type(error).__name__}") from None
+            raise _failure(error) from None
+        for values in answers:
+            if isinstance(values, RedisError):
+                raise _failure(values)
         return {
             address: [self._known(values)]
             for address, values in zip(asked, answers, strict=True)
@@ -50,7 +54,7 @@ class RedisAsker:
         try:
             cells = {field: value.decode() if value else None for field, value in zip(FIELDS, values, strict=True)}
         except UnicodeDecodeError:
-            raise Unavailable("a hash that is not UTF-8") from None
+            raise Nonsense("a hash that is not UTF-8") from None
         related = [
             Related(system="salesforce", type=kind, id=id)
             for field, kind in _RELATED.items()
@@ -73,6 +77,12 @@ async def opened(options: RedisOptions, names: TierNames) -> AsyncIterator[Redis
         yield RedisAsker(options, names, client)
     finally:
         await client.aclose()
+
+
+def _failure(error: Exception) -> Unavailable:
+    if str(error).startswith(_NO_HASH):
+        return Nonsense("a key that holds no hash")
+    return Unavailable(f"the question failed: {type(error).__name__}")
 
 
 def check_url(options: RedisOptions) -> None:

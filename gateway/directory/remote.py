@@ -6,19 +6,23 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Protocol
 
-from gateway.directory.breaker import Breaker, Unavailable
+import msgspec
+
+from gateway.directory.breaker import Breaker, Nonsense, Unavailable
 from gateway.directory.cache import Cache
 from gateway.directory.lookup import Lookup, Question
 from gateway.directory.matching import Known, answer, choose
 from gateway.directory.options import Callbacks, Limits
-from normalizers.message import Address
+from normalizers.message import Address, MessageWarning
 
 MOST_QUESTIONS = 64
 """Under way to one source at a time; beyond that a message does with what is known."""
 
+_UNREADABLE = MessageWarning("customer_unreadable", "a source's answer about this requester cannot be used")
+
 
 class Asker(Protocol):
-    """Asks one system. Raises Unavailable."""
+    """Asks one system. Raises Unavailable; Nonsense where only this answer is of no use."""
 
     async def ask(self, question: Question, /) -> Mapping[Address, Sequence[Known]]:
         """Who each address names; a domain need only be asked where no exact address names anybody."""
@@ -81,6 +85,7 @@ class RemoteSource:
     async def _ask(self, question: Question) -> Lookup | None:
         began = self._clock()
         found: Lookup | None = None
+        outcome = "failed"
         try:
             try:
                 async with asyncio.timeout(self._timeout):
@@ -91,13 +96,17 @@ class RemoteSource:
             found = choose(question, lambda one: answer(one, answers.get(one, ()), source=self.name, as_of=as_of))
             self._cache.put(question, found, self._clock())
             self._breaker.worked()
+            outcome = found.status
+        except Nonsense:
+            kept = self._otherwise(question)
+            found = msgspec.structs.replace(kept, notes=(*kept.notes, _UNREADABLE))
+            self._cache.put_failure(question, found, self._clock())
         except Unavailable as error:
             self._breaker.failed(error)
         except Exception as bug:  # a bug of ours, or of a library, costs the tier and never the message
             self._breaker.failed(Unavailable(f"unexpected {type(bug).__name__}"))
         finally:
             self._asking.pop(question, None)
-        outcome = found.status if found else "failed"
         self._callbacks.on_lookup(self.name, outcome, self._clock() - began)
         return found
 

@@ -9,7 +9,7 @@ from aiohttp import ClientSession
 from yarl import URL
 
 from gateway.directory import web
-from gateway.directory.breaker import PAUSE, Unavailable
+from gateway.directory.breaker import PAUSE, Nonsense, Unavailable
 from gateway.directory.lookup import Question
 from gateway.directory.matching import Known
 from gateway.directory.options import SalesforceOptions, TierNames
@@ -30,10 +30,11 @@ _FORMATS = (
 _ACCOUNT_ID = re.compile(r"001[A-Za-z0-9]{15}")
 _RATE_LIMIT = "REQUEST_LIMIT_EXCEEDED"
 _RATE_PAUSE = 60.0
+_WRONG_NAMES = ("INVALID_FIELD", "INVALID_TYPE")
 
 
 class SalesforceAsker:
-    """One query over contacts; one over accounts where nobody is found and a domain is left."""
+    """One query over contacts; one over accounts for a customer id, or where nobody is found and a domain is left."""
 
     def __init__(self, options: SalesforceOptions, names: TierNames, http: ClientSession) -> None:
         self._base = URL(f"{options.instance_url}/services/data/v{options.api_version}/query")
@@ -55,11 +56,12 @@ class SalesforceAsker:
 
     async def ask(self, question: Question, /) -> Mapping[Address, Sequence[Known]]:
         """Raises Unavailable."""
-        found = await self._contacts(question.exact)
-        if any(found.values()):
-            return found
         ids = [one for one in question.exact if one.kind == "customer_id" and self._may_be_id(one.value)]
-        return await self._accounts(ids, self._id) or await self._accounts(question.domains, self._domain)
+        accounts = await self._accounts(ids, self._id)
+        found = await self._contacts(question.exact)
+        for address, known in accounts.items():
+            found[address] = [*known, *found.get(address, ())]
+        return found if any(found.values()) else await self._accounts(question.domains, self._domain)
 
     def _may_be_id(self, value: str) -> bool:
         """Salesforce refuses a whole query that compares `Id` with what cannot be one."""
@@ -163,4 +165,7 @@ def _refused(answer: web.Answer) -> Unavailable:
     why = code(first.get("errorCode")) if isinstance(first, dict) else ""
     if why == _RATE_LIMIT:
         return Unavailable("too many questions (REQUEST_LIMIT_EXCEEDED)", pause=answer.retry_after or _RATE_PAUSE)
-    return Unavailable(f"HTTP 400 {why}", pause=PAUSE) if answer.status == 400 else web.refused(answer, why)
+    if answer.status == 400:  # its words are about the names in the settings, or about the values of this question
+        said = f"HTTP 400 {why}"
+        return Unavailable(said, pause=PAUSE) if why in _WRONG_NAMES else Nonsense(said)
+    return web.refused(answer, why)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gateway.directory import yaml_file
+from gateway.directory import encodings, yaml_file
 from gateway.directory.cells import COLUMNS, REQUIRED, Cells
 from gateway.directory.options import DirectoryError, Encoding
 from gateway.directory.rows import MOST_ROWS, Rows, pack
@@ -122,21 +122,12 @@ def _utf8(path: Path, content: bytes, encoding: Encoding) -> bytes:
     if content.startswith(_UTF16):
         raise DirectoryError([f"{path}: is UTF-16 (Excel: 'Unicode Text'): save it as 'CSV UTF-8'"])
     try:
-        return content if encoding == "utf-8" and content.decode() else content.decode(encoding).encode()
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
+        return encodings.to_utf8(content, encoding)
+    except encodings.NotEncoded as error:
         advice = "save it as 'CSV UTF-8'"
-        if encoding == "utf-8" and _is_cp949(content):
+        if encoding == "utf-8" and encodings.is_in(content, "cp949"):
             advice += ", or set `encoding: cp949` if it is a Korean export of Excel"
-        raise DirectoryError([f"{path}:{line}: is not {encoding.upper()}: {advice}"]) from error
-
-
-def _is_cp949(content: bytes) -> bool:
-    try:
-        content.decode("cp949")
-    except UnicodeDecodeError:
-        return False
-    return True
+        raise DirectoryError([f"{path}:{error.line}: is not {encoding.upper()}: {advice}"]) from error
 
 
 def _header_faults(path: Path, header: Sequence[str]) -> list[str]:

@@ -1,17 +1,20 @@
 """Small JSON answers over HTTP: bounded, not redirected, and every way to fail said in words fit for a log."""
 
+import os
 from collections.abc import Mapping
 
 import aiohttp
 import msgspec
 from yarl import URL
 
-from gateway.directory.breaker import PAUSE, Unavailable
+from gateway.directory.breaker import PAUSE, Nonsense, Unavailable
 
 MAX_ANSWER = 512 * 1024
 _MOST_CONNECTIONS = 16
 _REFUSED = (401, 403)
 _BUSY = (429, 503)
+_THIS_QUESTION = (400, 414, 422)
+"""A value that the source does not like; other questions may fare better."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -48,7 +51,7 @@ async def fetch(
             async for chunk in response.content.iter_chunked(MAX_ANSWER):
                 body += chunk
                 if len(body) > MAX_ANSWER:
-                    raise Unavailable(f"an answer of more than {MAX_ANSWER >> 10} KiB")
+                    raise Nonsense(f"an answer of more than {MAX_ANSWER >> 10} KiB")
             return Answer(response.status, _json(bytes(body)), _seconds(response.headers.get("Retry-After", "")))
     except (aiohttp.ClientError, OSError, ValueError) as error:
         raise Unavailable(_words(error)) from None
@@ -63,7 +66,7 @@ def refused(answer: Answer, what: str = "") -> Unavailable:
         return Unavailable(f"{said}: too many questions", pause=PAUSE)
     if answer.status in _REFUSED:
         return Unavailable(f"{said}: refuses our credentials", pause=PAUSE)
-    return Unavailable(said)
+    return Nonsense(said) if answer.status in _THIS_QUESTION else Unavailable(said)
 
 
 def _json(body: bytes) -> object:
@@ -80,6 +83,11 @@ def _seconds(header: str) -> float | None:
 
 
 def _words(error: Exception) -> str:
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return "cannot connect: its certificate is not trusted"
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "cannot connect: its name is not known"
     if isinstance(error, aiohttp.ClientConnectorError):
-        return f"cannot connect: {error.os_error.strerror or type(error.os_error).__name__}"
+        number = error.os_error.errno  # asyncio's own words hold the address
+        return f"cannot connect: {os.strerror(number) if number else type(error.os_error).__name__}"
     return f"the connection failed: {type(error).__name__}"

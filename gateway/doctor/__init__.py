@@ -9,6 +9,7 @@ from importlib import import_module
 
 import msgspec
 
+from gateway.queue.asking import advise
 from gateway.queue.durability import Finding, Level
 from gateway.queue.entry import QueueUnavailable
 from gateway.settings import Settings
@@ -48,9 +49,8 @@ async def _look(name: str, look: Look, within: float, settings: Settings) -> Dia
         async with asyncio.timeout(within):
             return Diagnosis(check=name, findings=tuple(await look(settings)))
     except QueueUnavailable as error:
-        what = f"no answer from the queue ({error})"
-        found = failing(what, "start it (the gateway starts an embedded one), or mend queue.url")
-        return Diagnosis(check=name, findings=(found,), queue_down=True)
+        what, remedy, _ = advise(str(error))
+        return Diagnosis(check=name, findings=(failing(what, remedy),), queue_down=True)
     except TimeoutError:
         found = failing(f"no answer within {within:g} s", "find out what blocks it")
         return Diagnosis(check=name, findings=(found,), queue_down=name == "queue")

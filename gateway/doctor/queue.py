@@ -12,6 +12,7 @@ from gateway.queue.embedded.process import HOST
 from gateway.queue.entry import QueueUnavailable
 from gateway.queue.keys import partitions
 from gateway.queue.publish_script import PublishScript
+from gateway.reporting.sizes import size
 from gateway.settings import Settings
 
 _TIGHT, _FULL = 0.8, 0.95
@@ -47,13 +48,14 @@ def _memory(depths: Depths) -> Iterator[Finding]:
     if used is None or most is None:
         yield warning("the server does not tell how full its memory is", "watch it elsewhere, or allow INFO")
     elif not most:
-        yield ok(f"{used / 1e6:.0f} MB of memory in use, without a limit of the server's own")
+        yield ok(f"{size(used)} of memory in use, without a limit of the server's own")
     elif used < _TIGHT * most:
         yield ok(f"{used / most:.0%} of its memory in use")
     else:
         grade = failing if used > _FULL * most else warning
         remedy = "let consumers acknowledge, raise maxmemory: a full server takes nothing"
-        yield grade(f"{used / most:.0%} of its memory in use", remedy)
+        share = f"{used / most:.0%}" if used <= most else "more than all"
+        yield grade(f"{share} of its memory in use: {size(used)} of {size(most)}", remedy)
 
 
 def _streams(depths: Depths, bound: int) -> Iterator[Finding]:

@@ -8,7 +8,9 @@ import msgspec
 from gateway import envelope as wire
 from normalizers.message import Message, Requester, Thread
 
-OF_DIRECTORY = frozenset({"customer_ambiguous", "customer_conflict", "directory_incomplete", "tier_unmapped"})
+OF_DIRECTORY = frozenset(
+    {"customer_ambiguous", "customer_conflict", "customer_unreadable", "directory_incomplete", "tier_unmapped"}
+)
 """Warnings that are about an answer, not about the message."""
 _PARTS: Mapping[str, Sequence[str]] = {
     "tier": ("value", "claimed", "status", "source"),

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
 
 from channels.units import Form
 from gateway.directory.options import (
@@ -45,9 +45,15 @@ def _template(url: str) -> str:
 
 def _encrypted(url: str) -> str:
     """Secrets do not cross a network in the clear."""
-    if url.startswith("http://") and not is_loopback(urlsplit(url).hostname or ""):
+    if _in_the_clear(url):
         raise ValueError("must begin with https://")
     return url
+
+
+def _in_the_clear(url: str) -> bool:
+    """Whether others on the way can read what is sent there."""
+    parts = urlsplit(url)
+    return parts.scheme == "http" and not is_loopback(parts.hostname or "")
 
 
 class NamedSource(Section):
@@ -122,12 +128,19 @@ class HttpSource(RemoteSource):
     """JMESPath to each field in a customer, where it is not called as here. `related`: a list of objects with
     system, type and id. `address`: what the customer is reached by; an answer about somebody else is then none."""
 
+    @field_validator("tokens")
+    @classmethod
+    def _secret(cls, tokens: tuple[SecretStr, ...], told: ValidationInfo) -> tuple[SecretStr, ...]:
+        if tokens and _in_the_clear(told.data.get("url", "")):  # absent where it is wrong itself
+            raise ValueError("would cross the network in the clear: url must begin with https://")
+        return tokens
+
     def options(self) -> HttpOptions:
         """For the directory."""
         return HttpOptions(
             name=self.name, timeout=self.timeout.total_seconds(), tiers=self.tiers,
             url=self.url, kinds=self.kinds, tokens=tuple(token.get_secret_value() for token in self.tokens),
-            header=self.header, scheme=self.scheme, records=self.records,
+            exposed=_in_the_clear(self.url), header=self.header, scheme=self.scheme, records=self.records,
             fields={str(ours): theirs for ours, theirs in self.fields.items()},
         )  # fmt: skip
 

@@ -1,11 +1,12 @@
 """Rules and policies that name what is not there, or ask for what can never be: mistakes, not quiet rules."""
 
 from collections.abc import Collection, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from channels import registry
-from channels.api import ChannelSettings
+from channels.api import ChannelSettings, Traits
 from channels.planned import PLANNED
 from gateway.settings.compiled import calendar
 from gateway.settings.file import ConfigProblem, KeyPath
@@ -17,6 +18,7 @@ if TYPE_CHECKING:  # it calls us
 
 _SOME_YEAR = 2028
 """A leap year: a target that does not fit into it fits into none."""
+_NEXT_YEAR = timedelta(days=366)
 
 
 def faults(settings: "Settings", *, unknown: Collection[str | int]) -> Iterator[ConfigProblem]:
@@ -30,6 +32,8 @@ class _Checks:
         self._inboxes: dict[str, ChannelSettings] = {} if "channels" in unknown else dict(settings.channels)
 
     def faults(self) -> Iterator[ConfigProblem]:
+        if "sla" not in self._unknown:
+            yield from self._never_open()
         given: set[str] = set()
         for number, rule in enumerate(self._settings.rules):
             path: KeyPath = ("rules", number, "when")
@@ -40,7 +44,9 @@ class _Checks:
             path = ("sla", "policies", number)
             wrong = [*self._unknown_names(policy.when, (*path, "when"), given)]
             alone = policy.when.inbox is None and policy.when.brand is None  # the shipped ones wait for their inbox
-            yield from wrong or ([] if alone else self._never(policy.when, (*path, "when"), given))
+            here: KeyPath = (*path, "when")
+            never = self._never_anywhere(policy.when, here) if alone else self._never(policy.when, here, given)
+            yield from wrong or never
             if policy.calendar in self._settings.sla.calendars:
                 yield from self._too_long(number, policy.calendar)
 
@@ -92,11 +98,47 @@ class _Checks:
         if not fitting:
             named = " and ".join(field for field in ("channel", "inbox", "brand") if getattr(when, field) is not None)
             yield self._settings.source.problem(path, f"can never match: no inbox has this {named}")
-        elif isinstance(when, When) and when.to and all(inbox.type == "email" for inbox in fitting):
+            return
+        yield from self._cannot_be(when, path, [inbox.traits for inbox in fitting])
+        if isinstance(when, When) and when.to and all(inbox.type == "email" for inbox in fitting):
             addresses = [address for inbox in fitting for address in getattr(inbox, "recipients", ())]
             if not any(_fits(map(_without_tag, when.to), address) for address in addresses):
                 what = f"can never match: no such inbox takes mail for it, only for {', '.join(addresses)}"
                 yield self._settings.source.problem((*path, "to"), what, "value")
+
+    def _never_anywhere(self, when: Which, path: KeyPath) -> Iterator[ConfigProblem]:
+        """What forbids itself in every channel, its inbox configured or not."""
+        ours = {name: registry.settings_class(name) for name in registry.BUILT_IN}
+        theirs = {inbox.type: type(inbox) for inbox in self._inboxes.values()}
+        fitting = [one.traits for name, one in (ours | theirs).items() if _fits(when.channel, name)]
+        yield from self._cannot_be(when, path, fitting)
+
+    def _cannot_be(self, when: Which, path: KeyPath, fitting: Iterable[Traits | None]) -> Iterator[ConfigProblem]:
+        """What no message of the fitting channels is; nothing where one of them does not say what its messages are."""
+        said = [traits for traits in fitting if traits is not None]
+        if None in fitting or not said:
+            return
+        source, media = self._settings.source, sorted({medium for traits in said for medium in traits.media})
+        said = [traits for traits in said if any(_fits(when.medium, medium) for medium in traits.media)]
+        if not said:
+            what = f"can never match: no such inbox has this medium; there are: {', '.join(media)}"
+            yield source.problem((*path, "medium"), what, "value")
+        elif isinstance(when, When):
+            for flag, wanted in when.flags.model_dump(exclude_none=True).items() if when.flags else ():
+                if wanted and not any(flag in traits.flags for traits in said):
+                    yield source.problem((*path, "flags", flag), "can never match: no such inbox raises this flag")
+            if not any(traits.subject for traits in said):
+                for field in ("subject", "subject_contains"):
+                    if getattr(when, field) and not (field == "subject" and _fits(when.subject, "")):
+                        yield source.problem((*path, field), "can never match: nothing has a subject there")
+
+    def _never_open(self) -> Iterator[ConfigProblem]:
+        now = datetime.now(UTC)
+        for name, section in self._settings.sla.calendars.items():
+            hours = calendar(section)
+            if isinstance(hours, BusinessHours) and not hours.open_between(now, now + _NEXT_YEAR):
+                what = "is not open for a moment in the coming year: are its dates over?"
+                yield self._settings.source.problem(("sla", "calendars", name), what)
 
     def _too_long(self, number: int, name: str) -> Iterator[ConfigProblem]:
         policy, source = self._settings.sla.policies[number], self._settings.source

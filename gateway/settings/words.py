@@ -2,12 +2,14 @@
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from channels.units import size, spell, spell_size
 from gateway.settings.file import ConfigProblem, KeyPath, Source
 
 _SECRET_KEY = re.compile(r"secret|token|passw|key", re.IGNORECASE)
@@ -65,10 +67,13 @@ def explain(
             yield source.problem(here, _unknown(str(path[-1]), kind))
         else:
             at_key = fault["type"] == "missing" or fault["loc"][-1:] == ("[key]",)
-            yield source.problem(here, _words(fault, context, here, source), "key" if at_key else "value")
+            words = _words(fault, context, here, source, _marks(kind, path[-1:]))
+            yield source.problem(here, words, "key" if at_key else "value")
 
 
-def _words(fault: Mapping[str, Any], context: Mapping[str, Any], path: KeyPath, source: Source) -> str:
+def _words(
+    fault: Mapping[str, Any], context: Mapping[str, Any], path: KeyPath, source: Source, marks: Sequence[Any]
+) -> str:
     kind, value = fault["type"], fault["input"]
     if kind == "string_type":
         if isinstance(value, int | float):
@@ -76,10 +81,25 @@ def _words(fault: Mapping[str, Any], context: Mapping[str, Any], path: KeyPath, 
             return f"must be text: put {thing} in quotes"
         return "must be text" if value is not None else "must be text, and is empty"
     if kind in _WORDS:
-        return _WORDS[kind].format_map(context)
+        return _WORDS[kind].format_map({name: _bound(name, told, marks) for name, told in context.items()})
     if kind in ("value_error", "assertion_error"):
         return _redact(str(context["error"]), path, value, source)
     return _redact(re.sub(r"^(Input|Value|String) should", "must", str(fault["msg"])), path, value, source)
+
+
+def _marks(model: Any, key: KeyPath) -> Sequence[Any]:
+    """What the type of a model's key is annotated with."""
+    field = model.model_fields.get(*key) if key and _keys(model) else None
+    return field.metadata if field else ()
+
+
+def _bound(name: str, told: object, marks: Sequence[Any]) -> object:
+    """A bound as an operator writes it; pydantic tells that of a duration as Python would."""
+    bound = next((found for mark in marks if (found := getattr(mark, name, None)) is not None), told)
+    if isinstance(bound, timedelta):
+        return spell(bound) if bound else "0s"
+    sized = any(getattr(mark, "func", None) is size for mark in marks)
+    return spell_size(bound) if sized and isinstance(bound, int) else bound
 
 
 def _redact(what: str, path: KeyPath, value: object, source: Source) -> str:

@@ -98,6 +98,12 @@ class BusinessHours:
         """Of a whole year of UTC."""
         return timedelta(microseconds=self._year(year).before[-1])
 
+    def open_between(self, begin: datetime, end: datetime) -> timedelta:
+        """How much of it is open time."""
+        years = [self._year(year) for year in range(begin.astimezone(UTC).year, end.astimezone(UTC).year + 1)]
+        since, until = _microseconds(begin), _microseconds(end)
+        return timedelta(microseconds=sum(year.passed(until) - year.passed(since) for year in years))
+
     def prepare(self, moment: datetime) -> None:
         """Work out this year and the next: a few milliseconds, better spent before the first message comes."""
         year = moment.astimezone(UTC).year

@@ -16,7 +16,10 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
+from tests.gateway.conftest import servers, start, told
 from tests.support import free_port, wait_for_port
+
+__all__ = ["Gateway", "gateway", "new_gateway", "servers", "start", "told"]
 
 CONFIG = """\
 http: {{host: 127.0.0.1, port: {http}, public_url: "http://127.0.0.1:{http}"}}

@@ -96,6 +96,9 @@ class Cores:
         self.start(name)
 
     def stop(self) -> list[int]:
+        """Their exit codes; each has said that it runs, so SIGTERM meets the handler of it."""
+        for process in self._processes.values():
+            until(lambda process=process: f"core.started pid={process.pid}\n" in self.logged())
         for process in self._processes.values():
             process.terminate()
         return [process.wait(30) for process in self._processes.values()]
@@ -180,12 +183,13 @@ def test_the_python_of_the_document_reads(port, redis, tmp_path):
     assert "결제 오류" in lines[0]
 
 
-def test_the_node_of_the_document_reads_takes_over_and_acknowledges(port, redis, tmp_path):
+def test_the_node_of_the_document_reads_by_tier_takes_over_buries_and_acknowledges(port, redis, tmp_path):
     needs("node", "nodejs")
-    published = [publish(redis, number) for number in range(6)]
+    published = [publish(redis, number) for number in range(12)]
     redis.xgroup_create("{tickets}:premium", "core", "0")
-    ((_, ((left, _),)),) = redis.xreadgroup("core", "dead", {"{tickets}:premium": ">"}, count=1)
-    redis.xclaim("{tickets}:premium", "core", "dead", 0, [left], idle=600_000, justid=True)
+    ((_, ((poison, _), (left, _))),) = redis.xreadgroup("core", "dead", {"{tickets}:premium": ">"}, count=2)
+    for entry, times in ((poison, 8), (left, 7)):
+        redis.xclaim("{tickets}:premium", "core", "dead", 0, [entry], idle=600_000, retrycount=times, justid=True)
     script = tmp_path / "core.cjs"
     script.write_text(snippet("js", "In Node"), encoding="utf-8")
     environ = {**os.environ, "REDIS_URL": f"redis://127.0.0.1:{port}"}
@@ -199,10 +203,13 @@ def test_the_node_of_the_document_reads_takes_over_and_acknowledges(port, redis,
     process = subprocess.Popen(["node", str(script)], env=environ, stdout=subprocess.PIPE, encoding="utf-8")
     with process:
         assert process.stdout is not None
-        events = [json.loads(process.stdout.readline()) for _ in published]
+        events = [json.loads(process.stdout.readline()) for _ in published[1:]]
         until(lambda: settled(redis))
         process.kill()
-    assert sorted(event["id"] for event in events) == published
+    assert [event["id"] for event in events] == sorted(published[1:], key=lambda id: int(id[3:]) % 3)
+    ((_, letter),) = redis.xrange("{tickets}:dead")
+    assert (letter["id"], letter["reason"], letter["inbox"]) == (published[0], "poison", "notes")
+    assert json.loads(letter["payload"])["id"] == published[0]
     assert events[0]["data"]["text"] == "결제 오류"
 
 

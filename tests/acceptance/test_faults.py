@@ -44,13 +44,6 @@ class Scene:
 
 
 @pytest.fixture
-def servers(tmp_path: Path):
-    servers = Servers(tmp_path / "servers")
-    yield servers
-    servers.stop()
-
-
-@pytest.fixture
 def small_disk(tmp_path: Path):
     """A file system of 24 MB."""
     folder = tmp_path / "small"

@@ -13,7 +13,7 @@ from itertools import count
 from pathlib import Path
 
 from gateway.queue.embedded.embedded import EmbeddedOptions, embedded
-from tests.benchmarks import queueing, webhooks
+from tests.benchmarks import queueing, tagging, webhooks
 from tests.benchmarks.contenders import HEADING, Client, Contender, measure, python, ratio
 from tests.benchmarks.load import Http, Smtp
 from tests.benchmarks.natives import natives
@@ -197,6 +197,8 @@ def main() -> None:
         measure(hooks, ROUNDS, SECONDS)
         report(forms, mails, hooks)
     queueing.main()
+    print("\nThe tagging step alone, warm:")
+    asyncio.run(tagging.main())
 
 
 if __name__ == "__main__":

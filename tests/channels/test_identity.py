@@ -17,10 +17,11 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, OctKey, RSAKey
 from pydantic import ValidationError
 
-from channels.identity import ForgedIdentity, Identities, token_in
+from channels.identity import ForgedIdentity, Identities, token_in, without_token
 from channels.identity_keys import IdentityKeys
 from normalizers.identities import LONGEST, RefusedIdentity, VerifiedIdentity
 
+JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 NOW = datetime(2026, 11, 20, 3, tzinfo=UTC)
 AT = int(NOW.timestamp())
 SECRET, OLD_SECRET = "s3cret" * 6, "0ld-s3cret" * 4
@@ -231,6 +232,28 @@ def test_no_secret_is_shown():
 )
 def test_a_token_is_found_in_an_undecoded_body(body, media_type, token):
     assert token_in(body, media_type) == token
+
+
+@pytest.mark.parametrize(
+    ("body", "media_type", "kept"),
+    [
+        (b'{"identity_token" : "a.b.c", "name": "x"}', JSON, b'{"identity_token" : "cut", "name": "x"}'),
+        (b'{"identity\\u005ftoken": "a.b.c"}', JSON, b'{"identity\\u005ftoken": "cut"}'),
+        (b'{"identity_token": "a\\"b\\\\", "x": 1}', JSON, b'{"identity_token": "cut", "x": 1}'),
+        (b'{"x": {"identity_token": "a.b.c"}}', JSON, b'{"x": {"identity_token": "cut"}}'),
+        (b'{"identity_token": "a.b.c", "x": [', JSON, b'{"identity_token": "cut", "x": ['),
+        (b'{"identity_token": "a.b', JSON, b'{"identity_token": "cut'),
+        (b'{"message": "my \\"identity_token\\": \\"x\\""}', JSON, b'{"message": "my \\"identity_token\\": \\"x\\""}'),
+        (b'{"identity_token": " "}', JSON, b'{"identity_token": " "}'),
+        (b'{"identity_token": null}', JSON, b'{"identity_token": null}'),
+        (b"name=x&identity_token=a.b.c&topic=y", FORM, b"name=x&identity_token=cut&topic=y"),
+        (b"identity%5Ftoken=a%2Eb&identity_token=c", FORM, b"identity%5Ftoken=cut&identity_token=cut"),
+        (b"identity_token=+%20&x=1", FORM, b"identity_token=+%20&x=1"),
+        (b"my_identity_token=a", FORM, b"my_identity_token=a"),
+    ],
+)
+def test_a_token_is_cut_out_of_a_body_and_nothing_else(body, media_type, kept):
+    assert without_token(body, media_type) == kept
 
 
 def test_a_body_is_proof_evidence_against_or_neither():

@@ -3,14 +3,14 @@ from datetime import timedelta
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from channels.units import Duration, Size, spell
+from channels.units import Duration, Size, size, spell, spell_size
 
 
 @pytest.mark.parametrize(
     ("written", "seconds"),
     [
         *(("500ms", 0.5), ("90s", 90), ("15m", 900), ("1h", 3600), ("7d", 604800), ("2w", 1209600)),
-        *(("1.5H", 5400), ("15 m", 900), ("90", 90), (90, 90), (0.25, 0.25), (0, 0), (timedelta(seconds=3), 3)),
+        *(("1.5H", 5400), ("15 m", 900), ("0", 0), (0, 0), (timedelta(seconds=3), 3)),
     ],
 )
 def test_durations(written, seconds):
@@ -38,6 +38,12 @@ def test_anything_else_is_refused_in_words_that_do_not_quote_it(kind, wrong):
     assert not isinstance(wrong, str) or not wrong or wrong not in message
 
 
+@pytest.mark.parametrize("bare", [7, "90", 0.25, "1.5", "00", False])
+def test_a_number_without_its_unit_is_no_duration(bare):
+    with pytest.raises(ValidationError, match="with its unit, such as 500ms"):
+        TypeAdapter(Duration).validate_python(bare)
+
+
 def test_a_duration_beyond_any_calendar_is_refused():
     with pytest.raises(ValidationError, match="longer than any calendar"):
         TypeAdapter(Duration).validate_python("999999999999999w")
@@ -48,3 +54,8 @@ def test_a_duration_is_spelled_as_it_was_written(written):
     duration = TypeAdapter(Duration)
     assert spell(duration.validate_python(written)) == written
     assert duration.dump_python(duration.validate_python(written), mode="json") == written
+
+
+@pytest.mark.parametrize("written", ["1MiB", "1KiB", "64MB", "1GB", "3GiB", "0", "1000", "1537"])
+def test_a_size_is_spelled_as_it_was_written(written):
+    assert spell_size(size(written)) == written

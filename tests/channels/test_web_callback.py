@@ -265,6 +265,22 @@ async def test_without_keys_a_token_is_only_mentioned(form):
     assert (message.proof, [warning.code for warning in message.warnings]) == (Proof.CLAIMED, ["identity_unread"])
 
 
+@pytest.mark.parametrize("settings", [{"identity": SITE}, {}])
+async def test_a_retry_with_a_fresh_token_says_the_same_and_no_payload_keeps_one(settings):
+    tokens = [token(), token(exp=int(NOW.timestamp()) + 301)]
+    async with open_form(**settings) as form:
+        for one in tokens:
+            answer = await form.post({**GOOD, "identity_token": one}, **{"Idempotency-Key": "k"})
+            assert answer.status == 202
+        assert (
+            await form.post({**GOOD, "topic": "x", "identity_token": one}, **{"Idempotency-Key": "k"})
+        ).status == 422
+    first, again = form.host.messages
+    assert (first.external_id, first.fingerprint) == (again.external_id, again.fingerprint)
+    kept = b"".join(msgspec.json.encode(payload) + payload.body for payload in form.host.payloads)
+    assert not any(part.encode() in kept for one in tokens for part in one.split(".")[1:])
+
+
 async def test_a_page_to_mend_keeps_the_token_of_the_site():
     async with open_form(identity=SITE) as form:
         signed = token()

@@ -172,6 +172,15 @@ async def test_the_same_key_is_the_same_message(form):
     assert [payload.keyed for payload in form.host.payloads] == [True, True, True, False]
 
 
+async def test_a_retry_with_a_fresh_token_is_the_same_message_and_no_payload_keeps_one(form):
+    for token in ("aaa.bbb.ccc", "ddd.eee.fff"):
+        assert (await form.post(GOOD | {"identity_token": token}, **{"Idempotency-Key": "k-1"})).status == 202
+    first, again = form.host.messages
+    assert (first.external_id, first.fingerprint) == (again.external_id, again.fingerprint)
+    assert [warning.code for warning in again.warnings] == ["identity_unread"]
+    assert not any(token in payload.body for token in (b"bbb", b"eee") for payload in form.host.payloads)
+
+
 async def test_the_same_key_with_other_words_is_a_conflict(form):
     await form.post(GOOD, **{"Idempotency-Key": "k-1"})
     answer = await form.post(GOOD | {"message": "Something else."}, **{"Idempotency-Key": "k-1"})

@@ -44,7 +44,7 @@ def test_the_schema_is_a_schema(schema):
         {"embedded": {"fsync": "${FSYNC}"}},
         {"queue": {"dedupe_window": "7d"}},
         {"channels": {"front": {"type": "door", "width": 3, "wait": "500ms"}}},
-        {"channels": {"front": {"type": "door", "width": "${WIDTH}", "wait": 5, "enabled": "${ON}"}}},
+        {"channels": {"front": {"type": "door", "width": "${WIDTH}", "wait": 0, "enabled": "${ON}"}}},
         {"channels": {"partner": {"type": "webhook", "anything": 1}}},
         {"rules": [{"when": {"to": "a@*", "from": ["b"]}, "then": {"tags": ["c"]}}]},
     ],

@@ -186,10 +186,19 @@ async def test_sentinels_with_a_login_of_their_own_name_a_master_with_another(se
 
 
 async def test_silent_and_dead_sentinels_hold_nobody_up(servers):
-    sentinels = servers.sentinels(servers.single(), replicas=0)
+    sentinels = servers.sentinels(servers.single(), 4, replicas=0)
     places = ",".join(f"{HOST}:{port}" for port in (free_port(), *(sentinel.port for sentinel in sentinels)))
     with sentinels[0].stalled():
         assert await say(f"redis+sentinel://{places}/{MASTER}", timeout=1.0) == (1, 1)
+
+
+async def test_a_minority_of_the_sentinels_is_not_believed(servers):
+    sentinels = servers.sentinels(servers.single(), replicas=0)
+    places = ",".join(f"{HOST}:{port}" for port in (free_port(), free_port(), sentinels[0].port))
+    with pytest.raises(QueueUnavailable, match="1 of 3 sentinels agree on the master, 2 are needed"):
+        await say(f"redis+sentinel://{places}/{MASTER}", timeout=1.0)
+    places = ",".join(f"{HOST}:{port}" for port in (free_port(), *(sentinel.port for sentinel in sentinels[:2])))
+    assert await say(f"redis+sentinel://{places}/{MASTER}") == (1, 1)
 
 
 async def test_a_master_nobody_knows_is_away(servers):
@@ -229,6 +238,13 @@ async def test_a_sentinel_cut_off_with_the_old_master_misleads_nobody(order):
     old, new, same = b"*2\r\n$3\r\nold\r\n$1\r\n1\r\n", *[b"*2\r\n$3\r\nnew\r\n$1\r\n2\r\n"] * 2
     async with saying(*((old, new, same)[number] for number in order)) as places:
         assert await place_of(f"redis+sentinel://{','.join(places)}/{MASTER}") == ("new", 2)
+
+
+async def test_sentinels_that_are_split_name_nobody():
+    said = [b"*2\r\n$3\r\nold\r\n$1\r\n1\r\n", b"*2\r\n$3\r\nnew\r\n$1\r\n2\r\n"]
+    async with saying(*said) as places:
+        with pytest.raises(QueueUnavailable, match="1 of 2 sentinels agree on the master, 2 are needed"):
+            await place_of(f"redis+sentinel://{','.join(places)}/{MASTER}")
 
 
 @pytest.mark.parametrize(
@@ -291,3 +307,16 @@ async def test_nothing_is_sent_again_unasked(servers):
     await redis.close()
     assert eventually(lambda: server.do("PING"))
     assert server.do("GET", "sent") in ("1", "2")
+
+
+@pytest.mark.parametrize("option", ["ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile"])
+def test_a_file_that_is_not_there_is_named_by_its_option(option):
+    with pytest.raises(ValueError, match=f"the TLS option {option} names is not there") as caught:
+        check_url(f"rediss://h?{option}=/nowhere/{SECRET}")
+    assert SECRET not in str(caught.value)
+
+
+def test_an_option_that_may_be_the_end_of_a_password_is_not_named():
+    with pytest.raises(ValueError, match="an option of the URL is not known") as caught:
+        check_url(f"redis://:pa?{SECRET}=x@h")
+    assert SECRET not in str(caught.value)

@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 
 import msgspec
 import pytest
+from redis.exceptions import ResponseError
 
 import channels.web_form
 from channels.api import Outcome
 from gateway import envelope as wire
 from gateway import parts
-from gateway.identity import identify
+from gateway.identity import identify, identity_of
 from gateway.inboxes import Inboxes
 from gateway.metrics import Metrics
 from gateway.objects import Objects
@@ -20,6 +21,7 @@ from gateway.queue.connection.deployment import deployment
 from gateway.queue.dead_letter_box import DeadLetterBox
 from gateway.queue.entry import QueueUnavailable
 from gateway.queue.keys import partitions
+from gateway.queue.unpublishable import burial_mark
 from gateway.replaying import Verdict, replaying
 from gateway.settings import load
 from normalizers.message import Malformed, Problem
@@ -28,7 +30,7 @@ from tests.support import free_port
 
 FORM = {"name": "김민수", "email": "minsu@acme.example", "message": "결제 오류"}
 CONFIG = """\
-queue: {{url: "{url}", partitions: {count}}}
+queue: {{url: "{url}", partitions: {count}{queue}}}
 objects: {{url: "file://{folder}/objects"}}
 directory: [{{type: file, path: config/customers.csv}}]
 channels:
@@ -86,9 +88,9 @@ class House:
 @pytest.fixture
 def house(start, valkey_url, redis, tmp_path, monkeypatch):
     @asynccontextmanager
-    async def house(count=1, more=""):
+    async def house(count=1, more="", queue=""):
         file = tmp_path / "gateway.yaml"
-        text = CONFIG.format(url=valkey_url, count=count, folder=tmp_path)
+        text = CONFIG.format(url=valkey_url, count=count, folder=tmp_path, queue=queue)
         file.write_text(text + more, encoding="utf-8")
         queue = deployment(valkey_url)
         async with start(valkey_url, count=count) as publisher:
@@ -171,6 +173,33 @@ async def test_what_fails_again_after_its_letter_is_gone_is_a_letter_again(house
         assert await ours.box.count() == 0
         await ours.take(payload(), bug)
         assert await ours.box.count() == 1
+
+
+@pytest.mark.parametrize(("queue", "days"), [("", 7), (", keep_dead: 2d", 2), (", dedupe_window: 1d", 1)])
+async def test_the_mark_of_a_burial_does_not_outlive_its_letter(house, redis, queue, days):
+    async with house(queue=queue) as ours:
+        await ours.take(payload(), bug)
+        (letter,) = await ours.letters()
+    score = await redis.zscore("{tickets}:seen", identify(f"dead:contact:{letter.payload.decode()}").mark)
+    assert score == letter.buried_at.timestamp() * 1000 + days * 86_400_000
+
+
+@pytest.mark.parametrize("reason", ["error", "unpublishable", "poison"])
+async def test_what_is_deleted_leaves_no_mark_but_that_of_a_published_message(house, redis, reason):
+    async with house() as ours:
+        if reason == "error":
+            await ours.take(payload(), bug)
+        else:
+            await gave_up(redis, ours, reason, fingerprint="ab")
+            (letter,) = await ours.letters()
+            buried = burial_mark(identity_of(letter.id).mark, "ab")
+            if reason == "unpublishable":
+                await redis.zadd("{tickets}:seen", {buried: 9e12})
+        (letter,) = await ours.letters()
+        await ours.box.remove(letter)
+        assert await ours.letters() == []
+    marks = await redis.zrange("{tickets}:seen", 0, -1)
+    assert marks == ([] if reason == "error" else [identity_of(letter.id).mark])
 
 
 async def test_other_content_under_the_same_key_is_said_and_kept(house, redis):
@@ -286,6 +315,25 @@ async def test_poison_of_two_consumer_groups_is_one_entry(house, redis):
         assert await ours.box.count() == 0
     assert [one.verdict for one in done] == [Verdict.PUBLISHED, Verdict.DUPLICATE]
     assert await redis.xlen("{tickets}:premium") == 1
+
+
+async def test_the_second_letter_of_an_envelope_is_kept_while_the_first_cannot_be_published(house, redis, monkeypatch):
+    async with house() as ours:
+        await gave_up(redis, ours, "poison")
+        ((_, fields),) = await redis.xrange("{tickets}:dead")
+        await redis.xadd("{tickets}:dead", fields)
+        first, _ = await ours.letters()
+        again = DeadLetterBox.again
+
+        async def refused_once(self, letter, entry):
+            if letter == first:
+                raise ResponseError("ERR refused alone")
+            return await again(self, letter, entry)
+
+        monkeypatch.setattr(DeadLetterBox, "again", refused_once)
+        assert [one.verdict for one in await ours.replay()] == [Verdict.FAILED, Verdict.PUBLISHED]
+        assert [letter.attempts for letter in await ours.letters()] == [first.attempts + 1]
+    assert len(await events(redis)) == 1
 
 
 async def test_what_a_server_refused_is_published_once_and_its_repeat_is_a_duplicate(house, redis):

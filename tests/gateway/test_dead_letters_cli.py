@@ -112,10 +112,26 @@ def test_letters_are_replayed_by_name_or_all_and_the_exit_says_whether_one_faile
     assert queue.xlen("{tickets:0}:premium") + queue.xlen("{tickets:1}:premium") == 2
 
 
+def test_letters_are_deleted_with_the_mark_of_their_burial(looks, queue):
+    ids = [bury(queue, n, partition=n % 2) for n in range(4)]
+    for n, id in enumerate(ids):
+        queue.zadd(f"{{tickets:{n % 2}}}:seen", {bytes.fromhex(id.replace("-", "")): 9e12})
+    done = looks("dead-letters", "delete", ids[0], ids[1])
+    assert (done.exit_code, done.stdout) == (0, f"{ids[0]}  deleted\n{ids[1]}  deleted\n")
+    one = looks("dead-letters", "delete", "--json", ids[2], "T-0000-0000")
+    assert one.exit_code == 1
+    assert (json.loads(one.stdout)["id"], json.loads(one.stdout)["verdict"]) == (ids[2], "deleted")
+    assert "no dead letter named T-0000-0000" in one.stderr
+    assert [fields["id"] for n in range(2) for _, fields in queue.xrange(f"{{tickets:{n}}}:dead")] == [ids[3]]
+    assert [queue.zcard(f"{{tickets:{n}}}:seen") for n in range(2)] == [0, 1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "says"),
     [
         (("replay",), 2, "name the letters, or say --all"),
+        (("delete",), 2, "Missing argument"),
+        (("delete", "T-0000-0000"), 1, "no dead letter named T-0000-0000"),
         (("replay", "x", "--all"), 2, "name the letters, or say --all"),
         (("show", "T-0000-0000"), 1, "no dead letter named T-0000-0000"),
     ],

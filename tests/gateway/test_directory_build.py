@@ -1,3 +1,4 @@
+import asyncio
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -8,6 +9,7 @@ from aiohttp import ClientSession
 from gateway.directory.build import open_directory, prepare
 from gateway.directory.file import FileSource
 from gateway.directory.in_order import InOrder
+from gateway.directory.lookup import UNKNOWN, Lookup
 from gateway.directory.options import (
     DirectoryError,
     FileOptions,
@@ -124,6 +126,39 @@ async def test_a_probe_says_which_source_is_well(tmp_path):
         assert (await directory.probe())["file-2"] is False
 
 
+async def test_a_probe_holds_no_slow_source_against_another():
+    class Slow:
+        name, down = "slow", False
+
+        async def find(self, question, deadline, /):
+            clock = asyncio.get_running_loop()
+            await asyncio.sleep(deadline - clock.time())
+            return Lookup(status="failed")
+
+    class Quick(Slow):
+        name = "quick"
+
+        async def find(self, question, deadline, /):
+            return UNKNOWN if asyncio.get_running_loop().time() < deadline else Lookup(status="failed")
+
+    assert await InOrder([Slow(), Quick()], budget=5).probe(within=0.01) == {"slow": False, "quick": True}
+
+
+@pytest.mark.parametrize(
+    ("url", "noted"),
+    [("http://crm.example/{value}", True), ("https://crm.example/{value}", False), ("http://127.0.0.1/{value}", False)],
+)
+def test_addresses_that_cross_a_network_in_the_clear_are_noted(settings, url, noted):
+    (source,) = settings(f"directory: [{{type: http, url: '{url}'}}]").directory
+    told = ["directory.0.url: addresses of customers cross the network in the clear"] if noted else []
+    prepared = prepare([source.options()], NAMES)
+    assert (prepared.notes, prepared.exposed) == (told, told)
+
+
+def test_a_token_may_go_in_the_clear_where_nobody_else_reads_it(settings):
+    assert settings("directory: [{type: http, url: 'http://localhost:81/{value}', tokens: [t0ken]}]").directory
+
+
 async def test_without_sources_nobody_is_known():
     async with open_directory(prepare([], NAMES)) as directory:
         assert (await directory.find([Address("email", "minsu@acme.example")])).status == "unknown"
@@ -152,6 +187,10 @@ async def test_there_is_one_session_where_there_must_be_any_and_it_is_closed(mon
         ("type: http, url: 'ftp://a.example/{value}'", "url: must be a URL with {value} behind the host"),
         ("type: http, url: 'https://u:p@a.example/{value}'", "url: must be a URL with {value} behind the host"),
         ("type: http, url: 'https://a.example/{id}/{value}'", "url: knows the placeholders {value} and {kind}"),
+        (
+            "type: http, url: 'http://a.example/{value}', tokens: [t0ken]",
+            "tokens: would cross the network in the clear: url must begin with https://",
+        ),
         ("type: http, url: 'https://a.example/{value}', header: 'X Y'", "header: must be the name of a header"),
         ("type: http, url: 'https://a.example/{value}', fields: {plan: a}", "fields.plan: must be 'customer_id'"),
         ("type: file, path: a.csv, encoding: latin1", "encoding: must be 'utf-8' or 'cp949'"),

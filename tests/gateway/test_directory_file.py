@@ -1,6 +1,7 @@
 import asyncio
 import csv
 import tempfile
+from array import array
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.directory import rows, yaml_file
+from gateway.directory import encodings, rows, yaml_file
 from gateway.directory.cells import COLUMNS
 from gateway.directory.file import FileSource
 from gateway.directory.in_order import InOrder
@@ -299,6 +300,37 @@ async def test_addresses_whose_hashes_collide_are_told_apart(tmp_path, monkeypat
         found = await directory.find([email(address)])
         assert (found.customer.customer_id if found.customer else None) == customer
     assert (await directory.find([email("both@shared.example")])).status == "ambiguous"
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 1000])
+def test_entries_are_sorted_a_few_at_a_time(at_once, monkeypatch):
+    monkeypatch.setattr(rows, "MOST_AT_ONCE", at_once)
+    sizes, by_value = [], sorted
+
+    def watched(entries):
+        sizes.append(len(entries))
+        return by_value(entries)
+
+    monkeypatch.setattr(rows, "sorted", watched, raising=False)
+    shared = [rows.pack("domain", "shared.example", number) for number in range(300)]
+    entries = [rows.pack("customer_id", f"C-{number}", number) for number in range(300)] + shared
+    assert list(rows.in_runs(array("Q", entries))) == by_value(entries)
+    assert max(sizes) <= at_once
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "cp949"])
+@pytest.mark.parametrize("size", [1, 2, 3, 1 << 20])
+async def test_a_text_is_decoded_in_blocks_wherever_they_end(tmp_path, monkeypatch, encoding, size):
+    monkeypatch.setattr(encodings, "BLOCK", size)
+    path = tmp_path / "customers.csv"
+    text = "customer_id,organization,tier,email\nC-1,에이컴 주식회사,premium,a@b.example\n"
+    path.write_bytes(text.encode(encoding))
+    found = await opened(path, encoding).find([email("a@b.example")])
+    assert found.customer.organization == "에이컴 주식회사"
+    path.write_bytes(text.encode(encoding) + b"C-2,\xff\xff,free,\n")
+    assert faults(path, encoding)[0].startswith(f"3: is not {encoding.upper()}")
+    path.write_bytes(text.encode(encoding) + "C-2,가".encode(encoding)[:-1])
+    assert faults(path, encoding)[0].startswith(f"3: is not {encoding.upper()}")
 
 
 async def test_many_customers_under_one_domain_are_ambiguous_and_found_at_once(tmp_path):

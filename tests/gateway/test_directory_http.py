@@ -5,11 +5,11 @@ from aiohttp import web as server
 from aiohttp.test_utils import TestServer
 
 from gateway.directory import web
-from gateway.directory.breaker import Unavailable
+from gateway.directory.breaker import FAILURES, Unavailable
 from gateway.directory.build import open_directory, prepare
 from gateway.directory.http import HttpAsker
 from gateway.directory.matching import question
-from gateway.directory.options import HttpOptions, Limits, TierNames
+from gateway.directory.options import Callbacks, HttpOptions, Limits, TierNames
 from normalizers.message import Address
 from tests.gateway.fake_http_directory import FakeHttpDirectory
 
@@ -110,11 +110,56 @@ async def test_only_kinds_that_it_knows_are_asked_for_and_domains_last(ask, crm)
     addresses = ("twitter", "1"), ("email", "a@b.example"), ("phone", "+8210")
     (known,) = await ask(*addresses, kinds=("phone", "email", "domain"))
     assert known.customer.customer_id == "C-1"
-    assert [path.partition("?")[2] for path in crm.paths] == [
-        "kind=email&value=a%40b.example",
-        "kind=phone&value=%2B8210",
-        "kind=domain&value=b.example",
-    ]
+    *exact, last = [path.partition("?")[2] for path in crm.paths]
+    assert sorted(exact) == ["kind=email&value=a%40b.example", "kind=phone&value=%2B8210"]
+    assert last == "kind=domain&value=b.example"
+
+
+async def test_two_addresses_of_two_customers_are_told_of(crm):
+    crm.records["phone", "+8210"] = MINSU | {"customer_id": "C-2"}
+    async with open_directory(prepare([HttpOptions(url=crm.url + BY_QUERY)], NAMES), Limits(budget=30)) as directory:
+        lookup = await directory.find([Address("phone", "+8210"), Address(*EMAIL)])
+    assert lookup.customer is not None
+    assert (lookup.customer.customer_id, [note.code for note in lookup.notes]) == ("C-2", ["customer_conflict"])
+
+
+async def test_exact_addresses_are_asked_for_at_once_and_each_once(ask, crm):
+    both = asyncio.Barrier(2)
+
+    async def trouble(request):
+        await both.wait()
+        return server.json_response(data=[])
+
+    crm.trouble = trouble
+    async with asyncio.timeout(10):
+        assert await ask(EMAIL, EMAIL, ("phone", "+8210")) == []
+    assert len(crm.paths) == 2
+
+
+async def test_an_address_that_is_not_answered_leaves_no_question_behind(ask, crm):
+    async def trouble(request):
+        if request.query["kind"] == "phone":
+            await asyncio.Event().wait()
+        return server.Response(status=500)
+
+    crm.trouble = trouble
+    async with asyncio.timeout(10):
+        with pytest.raises(Unavailable, match=r"^HTTP 500$"):
+            await ask(EMAIL, ("phone", "+8210"))
+
+
+async def test_tokens_are_changed_once_by_questions_that_are_refused_together(ask, crm):
+    crm.tokens, refused = {"Bearer old"}, asyncio.Barrier(2)
+
+    async def trouble(request):
+        if request.headers["Authorization"] != "Bearer old":
+            await refused.wait()
+            return server.Response(status=401)
+        return server.json_response(data=MINSU)
+
+    crm.trouble = trouble
+    async with asyncio.timeout(10):
+        assert len(await ask(EMAIL, ("phone", "+8210"), tokens=("new", "old"))) == 2
 
 
 async def test_the_newest_token_that_is_taken_is_used(ask, crm):
@@ -179,6 +224,30 @@ async def test_nonsense_is_no_answer(ask, crm, answer, said):
     crm.records[EMAIL] = answer
     with pytest.raises(Unavailable, match=f"^{said}$"):
         await ask(EMAIL)
+
+
+@pytest.mark.parametrize(
+    "bad", [{"tier": "premium"}, "premium", [MINSU] * 101, MINSU | {"name": "x" * web.MAX_ANSWER}, None]
+)
+async def test_a_bad_record_costs_its_customer_and_nobody_else(crm, bad):
+    bad_one, links = Address("email", "bad@acme.example"), []
+
+    async def trouble(request):
+        if bad is None:
+            return server.Response(status=400)
+        return server.json_response(data=bad)
+
+    callbacks, limits = Callbacks(on_link=lambda *link: links.append(link)), Limits(budget=30)
+    async with open_directory(prepare([HttpOptions(url=crm.url + BY_QUERY)], NAMES), limits, callbacks) as directory:
+        crm.trouble = trouble
+        lookups = [await directory.find([bad_one]) for _ in range(FAILURES)]
+        others = [await directory.find([Address("email", f"bad{n}@acme.example")]) for n in range(FAILURES)]
+        crm.trouble = None
+        assert (await directory.find([Address(*EMAIL)])).status == "known"
+    assert {one.status for one in (*lookups, *others)} == {"failed"}
+    assert {tuple(note.code for note in one.notes) for one in lookups} == {("customer_unreadable",)}
+    assert len(crm.paths) == 1 + FAILURES + 1
+    assert links == []
 
 
 async def test_an_expression_that_does_not_fit_is_no_answer(ask, crm):

@@ -63,6 +63,7 @@ async def test_nonsense_is_a_failure(find, keeper, broken):
         await keeper.hset("customers:email:minsu@acme.example", mapping={"tier": "free"})
     found = await find(MINSU)
     assert (found.status, found.customer) == ("failed", None)
+    assert [note.code for note in found.notes] == ["customer_unreadable"]
 
 
 async def test_a_server_that_is_away_is_a_failure():

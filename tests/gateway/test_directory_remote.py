@@ -3,7 +3,7 @@ from contextlib import suppress
 
 import pytest
 
-from gateway.directory.breaker import FAILURES, LONGEST_PAUSE, PAUSE, Unavailable
+from gateway.directory.breaker import FAILURES, LONGEST_PAUSE, PAUSE, Nonsense, Unavailable
 from gateway.directory.in_order import InOrder
 from gateway.directory.lookup import Customer
 from gateway.directory.matching import Known, question
@@ -265,6 +265,43 @@ async def test_a_source_that_asks_to_be_left_alone_is_left_alone_at_once(house, 
     assert await house.status("x") == "failed"
     house.time += 0.5
     assert await house.status("x") == "unknown"
+
+
+async def test_nonsense_is_not_asked_for_again_at_once_and_takes_nobody_else_along(house):
+    house.script.error = Nonsense("an answer without a customer_id")
+    for _ in range(FAILURES):
+        found = await house.find("bad")
+        assert (found.status, [note.code for note in found.notes]) == ("failed", ["customer_unreadable"])
+    assert len(house.script.asked) == 1
+    house.time += LIMITS.negative
+    await house.fail(FAILURES, Nonsense("again"))
+    house.script.error = None
+    assert await house.status("bad") == "unknown"
+    assert (house.links, house.lookups) == ([], ["failed"] * (1 + FAILURES) + ["unknown"])
+
+
+async def test_who_was_known_is_stale_while_the_answer_is_nonsense_and_known_when_it_is_mended(house):
+    house.script.knows("a", "C-1")
+    await house.find("a")
+    house.time += LIMITS.fresh
+    house.script.error = Nonsense("no tier")
+    for _ in range(2):
+        found = await house.find("a")
+        assert (found.status, found.customer.customer_id) == ("stale", "C-1")
+        assert [note.code for note in found.notes] == ["customer_unreadable"]
+    assert len(house.script.asked) == 2
+    house.script.error = None
+    house.time += LIMITS.negative
+    assert await house.status("a") == "known"
+
+
+async def test_nonsense_tells_nothing_of_whether_the_source_is_back(house):
+    await house.fail(FAILURES - 1)
+    await house.fail(1, Nonsense("no id"))
+    assert house.links == []
+    house.script.error = Unavailable("down")
+    assert await house.status("x") == "failed"
+    assert [up for _, up, _ in house.links] == [False]
 
 
 @pytest.mark.parametrize("bug", [KeyError("a"), RecursionError(), ValueError("a@b.example")])

@@ -133,6 +133,35 @@ async def test_a_customer_id_names_an_account(asker, org, id, field, found):
     assert [one.customer.customer_id for one in known] == ([id] if found else [])
 
 
+async def found_in(org, *addresses, **options):
+    """What a directory of this org alone says."""
+    given = SalesforceOptions(
+        instance_url=org.url, client_id="id", client_secrets=("s3cret",), tiers={"gold": "premium"}, **options
+    )
+    async with open_directory(prepare([given], NAMES), Limits(budget=30)) as directory:
+        return await directory.find([Address(*one) for one in addresses])
+
+
+async def test_a_signed_customer_id_wins_over_the_contact_and_the_difference_is_told(org):
+    org.account(OTHER, "Other", Support_Tier__c="business")
+    lookup = await found_in(org, ("customer_id", OTHER), ("email", "minsu@acme.example"))
+    assert (lookup.customer.customer_id, lookup.matched.kind) == (OTHER, "customer_id")
+    assert [note.code for note in lookup.notes] == ["customer_conflict"]
+
+
+async def test_a_customer_id_and_the_contact_of_the_same_account_are_no_conflict(org):
+    lookup = await found_in(org, ("customer_id", ACME), ("email", "minsu@acme.example"))
+    assert (lookup.customer.customer_id, lookup.notes) == (ACME, ())
+
+
+async def test_an_id_that_account_and_contact_hold_for_two_customers_is_ambiguous(org):
+    org.account(OTHER, "Other", Support_Tier__c="business", Number__c="C-2")
+    org.contact(JANE, "Jane", OTHER, Number__c="C-1")
+    fields = {"customer_id": ("Number__c",)}
+    lookup = await found_in(org, ("customer_id", "C-1"), customer_field="Number__c", contact_fields=fields)
+    assert lookup.status == "ambiguous"
+
+
 async def test_an_account_without_a_number_goes_by_its_id(asker, org):
     org.accounts[0]["Number__c"] = None
     (known,) = await ask(asker(customer_field="Number__c"), ("email", "minsu@acme.example"))
@@ -291,6 +320,23 @@ async def test_a_record_without_id_is_no_answer(asker, org):
     org.trouble = answering(b'{"records": [{"Email": "minsu@acme.example"}]}')
     with pytest.raises(Unavailable, match="without a customer_id"):
         await ask(asker(), ("email", "minsu@acme.example"))
+
+
+@pytest.mark.parametrize(
+    ("reason", "down"), [("MALFORMED_QUERY", False), ("INVALID_QUERY_FILTER_OPERATOR", False), ("INVALID_FIELD", True)]
+)
+async def test_a_question_that_is_refused_costs_its_customer_alone_and_a_wrong_field_everybody(org, reason, down):
+    links = []
+    callbacks = Callbacks(on_link=lambda *link: links.append(link))
+    options = SalesforceOptions(instance_url=org.url, client_id="id", client_secrets=("s3cret",))
+    async with open_directory(prepare([options], NAMES), Limits(budget=30), callbacks) as directory:
+        org.trouble = answering(b'[{"errorCode":"' + reason.encode() + b'"}]', 400)
+        for name in "abc":
+            assert (await directory.find([Address("email", f"{name}@acme.example")])).status == "failed"
+        org.trouble = None
+        lookup = await directory.find([Address("email", "minsu@acme.example")])
+    assert lookup.status == ("failed" if down else "known")
+    assert links == ([("salesforce", False, f"HTTP 400 {reason}")] if down else [])
 
 
 async def test_a_host_that_is_gone_is_unavailable(org):

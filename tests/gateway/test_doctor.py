@@ -12,6 +12,8 @@ from aiohttp import web
 
 import gateway.doctor
 from gateway.doctor import CHECKS, checks, examine, ok
+from gateway.doctor import queue as queue_check
+from gateway.queue.depths import Depths
 from gateway.queue.entry import QueueUnavailable
 from gateway.queue.spool.spool import open_spool
 from gateway.settings import load
@@ -126,6 +128,38 @@ async def test_a_queue_that_takes_no_write_fails(scene, redis):
     assert "pw" not in str(said)
 
 
+async def test_a_queue_that_refuses_the_login_is_told_so(scene, redis):
+    await redis.execute_command("ACL", "SETUSER", "gate", "on", ">right", "~*", "+@all")
+    scene.queue = scene.queue.replace("redis://", "redis://gate:wrong@")
+    (found,) = await examine(scene.settings(), {"queue": checks()["queue"]})
+    await redis.execute_command("ACL", "DELUSER", "gate")
+    assert found.queue_down
+    assert found.findings[0].what.startswith("the queue refuses the login (")
+    assert found.findings[0].remedy == "mend user and password in queue.url"
+
+
+@pytest.mark.parametrize(
+    ("used", "most", "level", "said"),
+    [
+        (2_500_000, 0, "ok", "2.5 MB of memory in use, without a limit of the server's own"),
+        (1, 2, "ok", "50% of its memory in use"),
+        (900, 1_000, "warning", "90% of its memory in use: 900 B of 1.0 kB"),
+        (2_500_000, 1, "failing", "more than all of its memory in use: 2.5 MB of 1 B"),
+    ],
+)
+def test_memory_is_told_beside_its_limit(used, most, level, said):
+    depths = Depths(
+        streams=(),
+        dead_letters=0,
+        oldest_dead_letter_seconds=None,
+        seen_marks=0,
+        memory_bytes=used,
+        memory_max_bytes=most,
+    )
+    (found,) = queue_check._memory(depths)
+    assert (found.level, found.what) == (level, said)
+
+
 async def test_streams_over_the_bound_without_readers_and_dead_letters_are_told(scene, redis):
     for _ in range(3):
         await redis.xadd("{tickets}:free", {"a": "b"})
@@ -169,6 +203,15 @@ async def test_what_waits_in_the_spool_is_told(scene, tmp_path):
     assert said[-1][1].startswith("2 messages wait")
 
 
+async def test_a_spool_that_is_full_fails(scene, tmp_path, monkeypatch):
+    monkeypatch.setattr("gateway.doctor.spool.spooled", lambda _: (2, 2**20, None))
+    said = await scene.look("spool")
+    full = "it is full, 1.0 MB of 1.0 MB: while the queue is away senders are turned away"
+    assert said[-2:] == [("failing", full), ("warning", "2 messages wait")]
+    monkeypatch.setattr("gateway.doctor.spool.spooled", lambda _: (2, 2**20 - 1, None))
+    assert "failing" not in [level for level, _ in await scene.look("spool")]
+
+
 async def test_a_spool_file_that_is_no_spool_fails(scene, tmp_path):
     (tmp_path / "spool").mkdir()
     (tmp_path / "spool" / "spool-7.sqlite3").write_bytes(b"nonsense" * 1000)
@@ -192,15 +235,25 @@ async def test_a_directory_that_does_not_load_fails_with_its_lines(scene, tmp_pa
 
 async def test_a_directory_that_does_not_answer_is_told(scene):
     scene.folder.joinpath("customers.csv").unlink()
-    server = f"redis://127.0.0.1:{free_port()}"
-    settings = scene.settings().model_copy(update={"directory": _sources(scene, server)})
+    away = f"redis://127.0.0.1:{free_port()}"
+    settings = scene.settings().model_copy(update={"directory": _sources(scene, scene.queue, away)})
     (found,) = await examine(settings, {"directory": checks()["directory"]})
-    assert ("warning", "a source gives no answer") in [(one.level, one.what) for one in found.findings]
+    said = [(one.level, one.what) for one in found.findings]
+    assert said == [("ok", "the source 'well' answers"), ("warning", "the source 'redis' gives no answer")]
 
 
-def _sources(scene, server):
+async def test_a_directory_that_is_asked_in_the_clear_is_told(scene):
     file = scene.folder / "other.yaml"
-    file.write_text(f'directory: [{{type: redis, url: "{server}"}}]\n', encoding="utf-8")
+    file.write_text(f"directory: [{{type: http, url: 'http://gateway.invalid:{free_port()}/{{value}}'}}]\n")
+    (found,) = await examine(load(file, environ={}), {"directory": checks()["directory"]})
+    (remedy,) = [one.remedy for one in found.findings if "in the clear" in one.what]
+    assert remedy == "let its url begin with https://"
+
+
+def _sources(scene, well, away):
+    file = scene.folder / "other.yaml"
+    text = f'directory: [{{type: redis, name: well, url: "{well}"}}, {{type: redis, url: "{away}"}}]\n'
+    file.write_text(text, encoding="utf-8")
     return load(file, environ={}).directory
 
 

@@ -29,7 +29,7 @@ def test_a_server_that_keeps_what_it_says_yes_to_is_well():
     [
         ({"policy": "allkeys-lru"}, "failing", "evicts unread tickets"),
         ({"policy": "allkeys-lru", "maxmemory": 0}, "warning", "would evict unread tickets"),
-        ({"policy": "volatile-ttl"}, "warning", "is not evicted"),
+        ({"policy": "volatile-ttl"}, "warning", "no ticket is evicted, because only the counts of the report expire"),
         ({"policy": "volatile-ttl", "maxmemory": 0}, "ok", "evicts nothing"),
         ({"policy": None}, "warning", "does not tell whether it evicts"),
         ({"appendonly": False}, "warning", "no append-only file: when it stops"),

@@ -301,8 +301,10 @@ async def test_nowhere_to_write_is_deferred(start, tmp_path, fault):
     metrics = Metrics()
     full = SpoolLimits(max_bytes=0, min_free=0)
     async with start(f"redis://127.0.0.1:{free_port()}", limits=full) as nowhere:
-        receipt = await build(nowhere, tmp_path, metrics=metrics)(Note(fault=fault))
+        with capture_logs() as lines:
+            receipt = await build(nowhere, tmp_path, metrics=metrics)(Note(fault=fault))
     assert (receipt.outcome, receipt.references) == (Outcome.DEFERRED, ())
+    assert [line["reason"] for line in lines if line["event"] == "message.deferred"] == ["the spool is full"]
     assert b'gateway_messages_total{channel="toy",outcome="deferred"} 1.0' in metrics.render()
 
 

@@ -236,6 +236,7 @@ CONFIG = """\
     rules: [%(rules)s]
     channels:
       contact: {type: web_form, brand: example}
+      back: {type: web_callback}
       support: {type: email, recipients: [support@example.com]}
     """
 
@@ -259,7 +260,7 @@ def said(folder: Path, *, rules: str = "", policies: str = "") -> list[str]:
         ("channel: pigeon", "rules.0.when.channel: fits no channel that can be here; there are: api, chat, email"),
         ("channel: Email", "rules.0.when.channel: fits no channel"),
         ("channel: phone", "rules.0.when: can never match: no inbox has this channel"),
-        ("inbox: suport", "rules.0.when.inbox: fits no inbox that can be here; there are: contact, support"),
+        ("inbox: suport", "rules.0.when.inbox: fits no inbox that can be here; there are: contact, back, support"),
         ("brand: acme", "rules.0.when.brand: fits no brand that can be here; there are: example"),
         ("inbox: contact, channel: email", "rules.0.when: can never match: no inbox has this channel and inbox"),
         ("brand: example, inbox: support", "rules.0.when: can never match: no inbox has this inbox and brand"),
@@ -267,6 +268,14 @@ def said(folder: Path, *, rules: str = "", policies: str = "") -> list[str]:
         ("open: us", "rules.0.when.open: is not a calendar; sla.calendars has kr, rare, always"),
         ("closed: always", "rules.0.when.closed: can never match: that calendar never closes"),
         ("open: kr, closed: kr", "rules.0.when.closed: can never match: open and closed name the same calendar"),
+        ("medium: smtpp", "rules.0.when.medium: can never match: no such inbox has this medium; there are: form, smtp"),
+        ("medium: voice", "rules.0.when.medium: can never match: no such inbox has this medium"),
+        ("channel: email, medium: form", "rules.0.when.medium: can never match: no such inbox has this medium"),
+        ("flags: {list: true}, channel: web_form", "rules.0.when.flags.list: can never match: no such inbox raises"),
+        ("flags: {list: true}, medium: form", "rules.0.when.flags.list: can never match: no such inbox raises"),
+        ("flags: {bounce: true}", "rules.0.when.flags.bounce: can never match: no such inbox raises this flag"),
+        ("subject: x, inbox: back", "rules.0.when.subject: can never match: nothing has a subject there"),
+        ("subject_contains: x, inbox: back", "rules.0.when.subject_contains: can never match: nothing has a subject"),
         ("subjekt: x", "rules.0.when.subjekt: unknown key; did you mean 'subject'?"),
         ("flags: {}", "rules.0.when.flags: must name a flag: auto_reply, bounce, list or loop"),
         ("flags: {auto: true}", "rules.0.when.flags.auto: unknown key"),
@@ -297,7 +306,12 @@ def test_an_expression_has_a_bounded_length(tmp_path):
         "to: 'Support+vip@example.com', inbox: support",
         "to: 'anything@*'",
         "brand: '*', inbox: support",
-        "medium: voice",
+        "medium: 's*'",
+        "flags: {list: true}",
+        "flags: {list: false}, channel: web_form",
+        "subject_contains: x",
+        "subject: '*', inbox: back",
+        "subject_regex: '^$', inbox: back",
         "open: kr, closed: rare",
     ],
 )
@@ -341,6 +355,11 @@ def test_what_a_rule_adds_is_checked(tmp_path, then, wrong):
             "first_reply: 54m, calendar: rare",
             "sla.policies.0.first_reply: is more than the calendar rare is open in a whole year",
         ),
+        ("when: {medium: smtpp}, first_reply: 1h, calendar: kr", "sla.policies.0.when.medium: can never match"),
+        (
+            "when: {channel: web_form, medium: smtp}, first_reply: 1h, calendar: kr",
+            "sla.policies.0.when.medium: can never match: no such inbox has this medium; there are: form",
+        ),
         ("callback: 200d, calendar: kr", "sla.policies.0.callback: is more than the calendar kr is open"),
         ("first_reply: 367d, calendar: always", "sla.policies.0.first_reply: must be at most 366 days"),
     ],
@@ -350,7 +369,16 @@ def test_a_policy_that_can_never_be_is_a_mistake_too(tmp_path, policy, wrong):
     assert found.startswith(wrong)
 
 
+def test_a_channel_that_does_not_say_what_its_messages_are_is_not_checked(tmp_path):
+    path = tmp_path / "gateway.yaml"
+    path.write_text(
+        "rules: [{when: {medium: pigeon, flags: {loop: true}}, then: {tags: [t]}}]\nchannels: {in: {type: webhook}}\n"
+    )
+    assert [one.medium for one in [rule.when for rule in load(path, environ={}).rules]] == [("pigeon",)]
+
+
 def test_a_policy_may_wait_for_an_inbox_of_its_channel(tmp_path):
+    assert said(tmp_path, policies="{when: {medium: voice}, first_reply: 52m, calendar: rare}") == []
     assert said(tmp_path, policies="{when: {channel: phone}, first_reply: 52m, calendar: rare}") == []
 
 
@@ -369,6 +397,7 @@ def test_a_rule_is_not_blamed_for_an_inbox_that_is_wrong_itself(tmp_path):
     [
         ("hours: {}", "sla.calendars.x: is never open"),
         ("hours: {}, dates: {12-24: closed}", "sla.calendars.x: is never open"),
+        ("hours: {}, dates: {2020-12-24: '09:00-18:00'}", "sla.calendars.x: is not open for a moment in the coming"),
         ("hours: {mon-fri: '09:00-18:00', fri: '09:00-15:00'}", "sla.calendars.x.hours.fri: fri stands twice"),
         ("hours: {mon: ['09:00-12:00', '11:00-13:00']}", "sla.calendars.x.hours.mon: has opening hours that overlap"),
         ("hours: {mon: '09:00-09:00'}", "sla.calendars.x.hours.mon: must be opening hours such as"),

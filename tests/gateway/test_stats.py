@@ -69,7 +69,7 @@ def test_the_table(server, configured, tmp_path):
     assert lines[2] == "business 0 nobody reads -"
     assert lines[3].startswith("free 1 nobody reads 2")  # since 1970: some twenty thousand days
     assert any(line.startswith("dead letters 1, the oldest ") for line in lines)
-    assert any(line.startswith("spool 2, 0.0 MB, the oldest") for line in lines)
+    assert any(line.startswith("spool 2, ") and " kB of 1,000.0 MB, the oldest " in line for line in lines)
 
 
 def test_json(server, configured, tmp_path):
@@ -82,7 +82,7 @@ def test_json(server, configured, tmp_path):
     assert oldest >= 0
     assert premium["groups"] == [{"name": "core", "pending": 0, "undelivered": 1, "exact": True}]
     assert [stream["tier"] for stream in told["queue"]["streams"]] == ["premium", "business", "free"]
-    assert told["spool"] == {"entries": 0, "bytes": 0, "oldest_seconds": None}
+    assert told["spool"] == {"entries": 0, "bytes": 0, "max_bytes": 10**9, "oldest_seconds": None}
     assert told["stream_bound"] == 5
 
 
@@ -96,6 +96,23 @@ def test_the_spool_is_told_while_redis_is_away(configured, tmp_path):
     assert "no answer from the queue at redis://127.0.0.1:" in done.stderr
     assert "secret" not in done.output
     assert "spool         4," in run("--config", config).stdout
+
+
+def test_a_full_spool_is_told_with_its_bound(configured, tmp_path, monkeypatch):
+    monkeypatch.setattr(stats, "spooled", lambda _: (3, 1_100_000_000, None))
+    done = run("--config", configured(f"redis://127.0.0.1:{free_port()}"))
+    full = "3, 1,100.0 MB of 1,000.0 MB, the oldest - old, full: senders are told to come again"
+    assert f"spool         {full}" in done.stdout
+
+
+def test_a_pipe_cuts_no_heading(server, configured):
+    group = "a-group-with-a-long-name-" * 5
+    server.xadd(KEYS.stream("premium"), {"n": 1})
+    server.xgroup_create(KEYS.stream("premium"), group, "0")
+    done = CliRunner(env={"COLUMNS": None}).invoke(stats.command, ["--config", configured()])
+    head, first, *_ = done.output.splitlines()
+    assert group in first
+    assert head.split()[-2:] == ["oldest", "unread"]
 
 
 def test_a_spool_that_cannot_be_read(server, configured, tmp_path):

@@ -215,7 +215,8 @@ def test_counting_that_began_later_is_said(server, configured):
 
 
 @pytest.mark.parametrize(
-    ("since", "said"), [("4d", "counts are kept for 3d (queue.keep_stats)"), ("soon", "must be a duration such as")]
+    ("since", "said"),
+    [("4d", "counts are kept for 3d (queue.keep_stats)"), ("soon", "must be a duration with its unit, such as")],
 )
 def test_a_span_that_cannot_be_told_is_refused(configured, since, said):
     done = run("--since", since, "--config", configured())

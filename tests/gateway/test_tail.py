@@ -30,7 +30,8 @@ def server(valkey_url):
 @pytest.fixture
 def config(tmp_path, valkey_url):
     file = tmp_path / "gateway.yaml"
-    file.write_text(f'queue: {{url: "{valkey_url}"}}\n')
+    inboxes = ", ".join(f"{name}: {{type: web_form}}" for name in ("support", "contact", "billing", "quiet"))
+    file.write_text(f'queue: {{url: "{valkey_url}"}}\nchannels: {{{inboxes}}}\n')
     return str(file)
 
 
@@ -83,11 +84,11 @@ def some(server):
         (["--tier", "premium"], [1, 4]),
         (["--channel", "web_form"], [2]),
         (["--inbox", "billing"], [1]),
-        (["--inbox", "none"], []),
+        (["--inbox", "quiet"], []),
         (["--type", "support.callback.requested.v1"], [3]),
         (["--type", "callback.requested"], [3]),
         (["--since", "1h"], [2, 3, 4]),
-        (["--since", "60"], [3, 4]),
+        (["--since", "60s"], [3, 4]),
         (["--grep", "t-0000-0002"], [2]),
         (["--grep", "ID-3"], [3]),
         (["--tier", "premium", "--grep", "0000", "-n", "1"], [4]),
@@ -97,15 +98,39 @@ def test_filters(config, arguments, wanted):
     assert ids(run(config, "--json", *arguments)) == [f"id-{number}" for number in wanted]
 
 
-@pytest.mark.parametrize("arguments", [["--tier", "gold"], ["--since", "yesterday"], ["-n", "0"]])
+@pytest.mark.parametrize("arguments", [["--since", "yesterday"], ["--since", "60"], ["-n", "0"]])
 def test_wrong_usage(server, config, arguments):
     assert run(config, *arguments).exit_code == Exit.USAGE
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--tier", "gold"], "no tier gold; there are: premium, business, free"),
+        (["--channel", "emial"], "no channel emial; there are: api, chat, email, "),
+        (["--inbox", "nosuch"], "no inbox nosuch; there are: support, contact, billing, quiet"),
+        (["--type", "nosuch"], "no type nosuch; there are: message.received, message.edited, "),
+    ],
+)
+def test_what_is_not_there_is_said_with_what_is(server, config, arguments, said):
+    done = run(config, *arguments)
+    assert done.exit_code == Exit.USAGE
+    assert said in done.stderr
 
 
 def test_a_line_for_people(server, config):
     add(server, 1, tier="premium")
     (line,) = run(config).stdout.splitlines()
     assert line == "2026-11-22 05:00:00 premium   email        T-0000-0001  claimed   Minsu: number 1"
+
+
+def test_nothing_found_is_said(server, config):
+    done = run(config)
+    assert (done.exit_code, done.stdout) == (Exit.OK, "")
+    assert done.stderr == "nothing on the streams; what every group has acknowledged is trimmed after queue.trim\n"
+    add(server, 1)
+    assert run(config, "--json", "--grep", "nowhere").stderr.startswith("nothing that fits on the streams; ")
+    assert run(config, "--json").stderr == ""
 
 
 def test_what_a_customer_wrote_cannot_steer_the_terminal(server, config):

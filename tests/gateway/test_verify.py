@@ -1,0 +1,24 @@
+"""What can only be known beyond the file is told with its place in the file all the same."""
+
+import pytest
+
+from gateway.app import Misconfigured, verify
+from gateway.settings import load
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            'queue:\n  url: "rediss://h?ssl_ca_certs=/nowhere/ca.pem"\n',
+            ":2:8: queue.url: what the TLS option ssl_ca_certs names is not there, or cannot be read",
+        ),
+        ('objects: {url: "s3://bucket/prefix"}\n', ":1:16: objects.url: only file:// is in use yet"),
+    ],
+)
+def test_it_is_named_where_it_stands(tmp_path, text, said):
+    file = tmp_path / "gateway.yaml"
+    file.write_text(text)
+    with pytest.raises(Misconfigured) as caught:
+        verify(load(file, environ={}))
+    assert str(caught.value) == f"{file}{said}"
