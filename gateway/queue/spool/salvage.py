@@ -31,10 +31,11 @@ def opened(path: Path, partitions: int) -> tuple[SpoolFile, bool]:
 
 def _opened(path: Path, partitions: int) -> tuple[SpoolFile, bool]:
     whole = path.with_suffix(".whole")
-    if whole.exists():
-        _replace(path, whole)  # where an earlier salvage was interrupted
+    interrupted = whole.exists()
+    if interrupted:  # an earlier salvage, when all was read
+        _replace(path, whole)
     try:
-        return SpoolFile(path, partitions), False
+        return SpoolFile(path, partitions), interrupted
     except (sqlite3.Error, ValueError) as error:
         if not is_damage(error):
             raise
