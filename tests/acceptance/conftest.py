@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
@@ -73,9 +74,18 @@ class Gateway:
         """Run it; return once it listens."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(self.command("run", *arguments), stdout=log, stderr=log, env=self.environ)
-        wait_for_port(self.http, self.process)
-        with urllib.request.urlopen(f"{self.url}/readyz", timeout=30):  # taken early, answered once all is ready
-            pass
+        deadline = time.monotonic() + 30
+        while True:
+            wait_for_port(self.http, self.process)
+            try:
+                with urllib.request.urlopen(
+                    f"{self.url}/readyz", timeout=30
+                ):  # taken early, answered once all is ready
+                    return
+            except (urllib.error.URLError, ConnectionError):
+                # A supervisor listens for a moment to see whether the address is free, and lets go of it again.
+                if time.monotonic() > deadline:
+                    raise
 
     def stop(self, signum: signal.Signals = signal.SIGTERM) -> int:
         """Send it a signal; its exit status."""
