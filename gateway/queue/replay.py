@@ -14,7 +14,7 @@ from gateway.queue.entry import Entry, Published, QueueUnavailable
 from gateway.queue.keys import DEAD
 from gateway.queue.lane import Lane
 from gateway.queue.publish_script import PublishScript
-from gateway.queue.spool.spool import Spool, Spooled
+from gateway.queue.spool.spool import Spool, Spooled, SpoolUnavailable
 from gateway.queue.unpublishable import ERROR, letter, publishable
 
 SHORTEST, LONGEST = 0.05, 1.0
@@ -61,6 +61,9 @@ class Replay:
                     pause, came_back = (SHORTEST if monotonic() - came_back > STEADY else pause), monotonic()
                 if not done:
                     await asyncio.sleep(LONGEST)
+            except SpoolUnavailable:  # our own disk: no reason to keep from the server what need not wait
+                structlog.get_logger().error("replay.failed", error="SpoolUnavailable")
+                await asyncio.sleep(LONGEST)
             except QueueUnavailable as error:
                 self._lane.link(False, str(error))
                 pause = min(pause * 2, LONGEST)
@@ -89,13 +92,18 @@ class Replay:
         after, now = 0, monotonic()
         blocked: set[int] = set()
         """Conversations of which something was left behind in this round: nothing may go past it."""
-        while rows := await self._spool.peek(self._partition, after=after, most=self._most):
-            after = rows[-1].seq
-            ready = [row for row in rows if self._may_go(row, blocked, now)]
-            if ready:
-                blocked |= await self._try(ready)
+        try:
+            while rows := await self._spool.peek(self._partition, after=after, most=self._most):
+                after = rows[-1].seq
+                ready = [row for row in rows if self._may_go(row, blocked, now)]
+                if ready:
+                    blocked |= await self._try(ready)
+                    self._lane.link(True)
+                    sent = True
+        except SpoolUnavailable:
+            if probed:
                 self._lane.link(True)
-                sent = True
+            raise
         if probed and not sent:
             self._lane.link(True)
         return probed or sent

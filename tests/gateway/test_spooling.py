@@ -14,7 +14,7 @@ from gateway.queue.connection.deployment import deployment
 from gateway.queue.embedded.embedded import EmbeddedOptions, embedded
 from gateway.queue.entry import Published, QueueUnavailable
 from gateway.queue.publisher import Bounds, publishing
-from gateway.queue.spool.spool import SpoolLimits, open_spool
+from gateway.queue.spool.spool import SpoolLimits, SpoolUnavailable, open_spool
 from tests.gateway.proxy import proxy
 from tests.gateway.publishing import KEYS, TIERS, entry, ids
 from tests.support import free_port, until
@@ -323,6 +323,26 @@ async def test_no_right_to_mark_is_no_entry_either(start, valkey_url, redis):
             await redis.execute_command("ACL", "SETUSER", "default", "+@all")
         await until(lambda: not publisher.spool.entries)
     assert await ids(redis) == ["1"]
+
+
+async def test_a_spool_that_cannot_be_read_keeps_nobody_from_a_server_that_is_there(
+    start, valkey_url, redis, monkeypatch
+):
+    async def unreadable(*_: object, **__: object) -> None:
+        raise SpoolUnavailable("OperationalError")
+
+    async with start(valkey_url) as publisher:
+        await redis.config_set("maxmemory", 1)
+        await publisher.publish(entry("waits"))
+        assert not publisher.up
+        with monkeypatch.context() as patch:
+            patch.setattr(publisher.spool, "peek", unreadable)
+            await redis.config_set("maxmemory", 0)
+            await until(lambda: publisher.up)
+            assert await publisher.publish(entry("does not")) is Published.NEW
+            assert await ids(redis) == ["does not"]
+        await until(lambda: not publisher.spool.entries)
+    assert await ids(redis) == ["does not", "waits"]
 
 
 async def test_those_who_wait_hear_of_it_when_the_end_is_cut_short(tmp_path, valkey_url, redis):
