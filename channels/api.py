@@ -1,10 +1,11 @@
 """What an adapter is, what it is handed, and what it hears back. Everything an adapter author imports."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, ClassVar, Generic, Protocol, TypeVar
 
 import msgspec
@@ -43,6 +44,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     """Why it was REJECTED, in words its sender understands."""
 
 
+T = TypeVar("T")
 P = TypeVar("P")
 P_contra = TypeVar("P_contra", contravariant=True)
 S = TypeVar("S", bound="ChannelSettings")
@@ -69,6 +71,18 @@ class Intake(Protocol[P_contra]):
     async def __call__(self, payload: P_contra, /) -> Receipt: ...
 
 
+class Cursor(Protocol):
+    """How far a channel that fetches has come. Durable; moved only past what was accepted."""
+
+    async def read(self) -> str | None:
+        """None where it never moved. Raises OSError while nobody can tell."""
+        ...
+
+    async def move(self, place: str, /) -> None:
+        """Raises OSError while it cannot be kept: fetch no further."""
+        ...
+
+
 class Host(Protocol[P_contra]):
     """All an adapter may use of the gateway."""
 
@@ -88,7 +102,23 @@ class Host(Protocol[P_contra]):
         ...
 
     @property
+    def scratch(self) -> Path:
+        """A directory for what is too large to be held in memory; nothing in it outlives the process."""
+        ...
+
+    @property
+    def cursor(self) -> Cursor: ...
+
+    @property
     def intake(self) -> Intake[P_contra]: ...
+
+    def alone(self) -> AbstractAsyncContextManager[None]:
+        """Entered, after however long a wait, by one process of this machine at a time: for what fetches."""
+        ...
+
+    def shared(self, make: Callable[[], T], /) -> T:
+        """What `make` made for the first adapter of this gateway that asked with this very `make`."""
+        ...
 
     def refused(self, why: Refusal, detail: str) -> None:
         """Log and count a sender turned away; `detail` is a fixed phrase, never a value of theirs."""
@@ -137,10 +167,24 @@ class ChannelSettings(BaseModel):
 
 @dataclass(frozen=True, kw_only=True)
 class Raw:
-    """The original as it came, for the object store."""
+    """The original as it came, for the object store: bytes in hand, or a file on the scratch disk."""
 
-    content: bytes
+    content: bytes | Path
     media_type: str
+
+
+ReplyTo = Callable[[Message, str], str | None]
+"""From a message and its envelope's id to the address that brings an answer back to it."""
+
+
+def nowhere(message: Message, id: str) -> None:
+    """No such address."""
+    return
+
+
+def unsaid(payload: object, digest: str) -> tuple[Message, ...]:
+    """Nothing can be said of what could not be read."""
+    return ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,4 +226,9 @@ class Channel(Generic[S, P]):
     simulate: Simulate[S]
     raw: Callable[[P], Raw | None] = lambda payload: None
     heavy: Callable[[P], bool] = lambda payload: False
-    """Whether normalizing this payload would hold up the event loop for more than a few milliseconds."""
+    """Whether normalizing this payload could hold up the event loop: then a process does it that can be killed."""
+    opened: Callable[[P], AbstractContextManager[P]] = nullcontext
+    """The payload with what it keeps on the scratch disk mapped into memory."""
+    unread: Callable[[P, str], Sequence[Message]] = unsaid
+    """The little that is certain of a payload that cannot be normalized, by the SHA-256 of its original."""
+    reply_to: Callable[[S], ReplyTo] = lambda settings: nowhere

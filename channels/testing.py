@@ -18,7 +18,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import msgspec
 import pytest
@@ -26,44 +26,13 @@ from aiohttp import web
 from structlog.testing import capture_logs
 
 from channels import registry
-from channels.api import Channel, ChannelAdapter, ChannelSettings, Outcome, Receipt, Reference, Refusal
-from normalizers.message import Message, Problem
+from channels.api import Channel, ChannelAdapter, ChannelSettings, Outcome, Refusal
+from channels.testing_host import FakeHost
+from normalizers.message import Message
 
 TEXT = "영수증이 두 번 결제됐어요. Charged twice, please help."
 _PATIENCE = 10.0
-
-
-class FakeHost:
-    """The gateway as an adapter sees it: remembers what it was handed and answers what the test says."""
-
-    def __init__(self, inbox: str) -> None:
-        self.inbox = inbox
-        self.public_url = "http://gateway.example"
-        self.shared_port = False
-        self.outcome = Outcome.ACCEPTED
-        self.payloads: list[Any] = []
-        self.refusals: list[tuple[Refusal, str]] = []
-        self.finished = 0
-        self.handed_over = asyncio.Event()
-        self.go_on = asyncio.Event()
-        self.go_on.set()
-
-    async def intake(self, payload: Any, /) -> Receipt:
-        """Take a payload; `go_on` holds the answer back."""
-        self.payloads.append(payload)
-        self.handed_over.set()
-        await self.go_on.wait()
-        self.finished += 1
-        if self.outcome is Outcome.ACCEPTED:
-            ticket = Reference(id="0b54cf0e-34a4-8c3f-9d1e-5a2f0c9d7e11", reference="T-7K3M-9QXR")
-            return Receipt(outcome=self.outcome, references=(ticket,))
-        if self.outcome is Outcome.REJECTED:
-            return Receipt(outcome=self.outcome, problems=(Problem("", "malformed", "It cannot be read."),))
-        return Receipt(outcome=self.outcome)
-
-    def refused(self, why: Refusal, detail: str) -> None:
-        """Remember a sender turned away."""
-        self.refusals.append((why, detail))
+T = TypeVar("T")
 
 
 class Door:

@@ -64,6 +64,7 @@ async def serve(
         await enter(parts.duties(settings, redis, metrics))
         directory = await enter(parts.directory(settings, prepared, metrics))
         objects = parts.objects(settings)
+        scratch = stack.enter_context(parts.scratching(settings))
         health.add("queue", partial(_queue_health, publisher, spool))
         health.add("objects", partial(_objects_health, objects))
         inboxes = Inboxes(
@@ -72,9 +73,11 @@ async def serve(
             publisher=publisher,
             objects=objects,
             metrics=metrics,
+            scratch=scratch,
             shared_ports=shared_ports,
         )
-        adapters = {name: inboxes.adapter(name, inbox) for name, inbox in chosen.items()}
+        cursors = parts.cursors(settings, redis)
+        adapters = {name: inboxes.adapter(name, inbox, cursors) for name, inbox in chosen.items()}
         doors = await enter(_together())
         for name, adapter in adapters.items():
             try:

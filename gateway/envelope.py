@@ -7,6 +7,7 @@ import msgspec
 
 from gateway.tagging.sla import Sla
 from gateway.tagging.tier import Status
+from normalizers.mailed import Mail
 from normalizers.message import Address, Call, Callback, Flags, Kind, MessageWarning, Proof, Related
 
 SCHEMA = "ticket-envelope-1.json"
@@ -63,6 +64,12 @@ class EnvelopeThread(msgspec.Struct, frozen=True, kw_only=True):
     parent: str | None
     references: tuple[str, ...]
     is_reply: bool
+    answers: str | None = None
+    """The id of the envelope this answers, proved by a reply token of ours."""
+    evidence: tuple[str, ...] = ()
+    """What speaks for the conversation, strongest first."""
+    reply_to: str | None = None
+    """The address to put into Reply-To of an answer: what comes back to it proves which envelope it answers."""
 
 
 class EnvelopeAttachment(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +83,8 @@ class EnvelopeAttachment(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     inline_id: str | None
     omitted_reason: str | None
+    sniffed_type: str | None = None
+    """What the content itself looks like; None where nobody can tell. `media_type` is what its sender says."""
 
 
 class RawOriginal(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,6 +128,7 @@ class EnvelopeData(msgspec.Struct, frozen=True, kw_only=True):
     flags: Flags
     raw: RawOriginal | None
     warnings: tuple[MessageWarning, ...]
+    mail: Mail | None = None
 
 
 class TicketEnvelope(msgspec.Struct, frozen=True, kw_only=True):

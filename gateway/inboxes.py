@@ -1,8 +1,13 @@
 """From settings to inboxes: an adapter, the host it is handed, and the pipeline behind it."""
 
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
 
 from channels import registry
 from channels.api import Channel, ChannelAdapter, ChannelSettings, Intake, Refusal
@@ -11,7 +16,9 @@ from gateway.envelope import SCHEMA
 from gateway.events import InboxEvents
 from gateway.metrics import Metrics
 from gateway.objects import Objects
+from gateway.ownership import Owner
 from gateway.pipeline import Pipeline
+from gateway.queue.cursors import Cursors, InboxCursor
 from gateway.queue.dead_letters import DeadLetters
 from gateway.queue.publisher import Publisher
 from gateway.sealing import Inbox
@@ -19,6 +26,8 @@ from gateway.settings import Settings
 from gateway.settings.compiled import calendars, compiled_rules, promises
 from gateway.tagging.calendars import BusinessHours
 from gateway.tagging.tier import TierPolicy
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +38,23 @@ class InboxHost:
     public_url: str
     intake: Intake[Any]
     events: InboxEvents
+    scratch: Path
+    together: dict[Callable[[], Any], Any]
+    """What the adapters of one gateway share, by what made it."""
+    cursor: InboxCursor
+    owner: Owner
     shared_port: bool = False
+
+    def alone(self) -> AbstractAsyncContextManager[None]:
+        """By whichever process of this machine comes first."""
+        return self.owner.held()
+
+    def shared(self, make: Callable[[], T], /) -> T:
+        """What `make` made for the first adapter that asked with it."""
+        if make not in self.together:
+            self.together[make] = make()
+        made: T = self.together[make]
+        return made
 
     def refused(self, why: Refusal, detail: str) -> None:
         """Log and count a sender turned away."""
@@ -77,6 +102,7 @@ class Inboxes:
         publisher: Publisher,
         objects: Objects,
         metrics: Metrics,
+        scratch: Path = Path(),
         shared_ports: bool = False,
     ) -> None:
         self._settings, self._directory, self._shared_ports = settings, directory, shared_ports
@@ -86,8 +112,10 @@ class Inboxes:
         # The mark of a burial that outlived its letter would have the same payload answered with yes and kept nowhere.
         self._keep_dead_ms = int(min(window, settings.queue.keep_dead).total_seconds() * 1000)
         self._tagging = Tagging(settings)
+        self._scratch = scratch
+        self._together: dict[Callable[[], Any], Any] = {}
 
-    def adapter(self, name: str, inbox: ChannelSettings) -> ChannelAdapter:
+    def adapter(self, name: str, inbox: ChannelSettings, cursors: Cursors) -> ChannelAdapter:
         """The adapter of one inbox, with a pipeline of its own behind it."""
         channel = registry.load(inbox.type)
         events = InboxEvents(channel.name, name, self._metrics)
@@ -97,6 +125,10 @@ class Inboxes:
             public_url=self._settings.http.public_url,
             intake=pipeline,
             events=events,
+            scratch=self._scratch,
+            together=self._together,
+            cursor=cursors.of(name),
+            owner=Owner(Path(self._settings.spool.dir) / "owners" / name),
             shared_port=self._shared_ports,
         )
         return channel.adapter(inbox, host)
@@ -111,7 +143,7 @@ class Inboxes:
     ) -> Pipeline[Any]:
         return Pipeline(
             channel,
-            self._tagging.inbox(name, channel.name, inbox),
+            msgspec.structs.replace(self._tagging.inbox(name, channel.name, inbox), reply_to=channel.reply_to(inbox)),
             directory=self._directory,
             publisher=self._publisher,
             dead_letters=DeadLetters(self._publisher, keep_ms=self._keep_dead_ms),

@@ -47,8 +47,10 @@ class Objects:
         """Whether the directory is there and ours to write."""
         return self._root.is_dir() and os.access(self._root, os.W_OK)
 
-    async def put(self, content: bytes, kind: Literal["raw", "attachments", "payloads"]) -> Stored:
+    async def put(self, content: bytes | Path, kind: Literal["raw", "attachments", "payloads"]) -> Stored:
         """Durable when it returns. Raises ObjectsUnavailable."""
+        if isinstance(content, Path):
+            content = await asyncio.to_thread(content.read_bytes)
         digest = sha256(content) if len(content) < _THREAD_OVER else await asyncio.to_thread(sha256, content)
         name = digest.hexdigest()
         path = f"{kind}/{name[:2]}/{name}"

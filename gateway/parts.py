@@ -1,7 +1,8 @@
 """The parts of a gateway, each from its settings and for as long as it is entered."""
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+import os
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from gateway.ownership import Owner, on_duty
 from gateway.queue import durability
 from gateway.queue.connection.deployment import Deployment, deployment
 from gateway.queue.connection.waiting import wait_command
+from gateway.queue.cursors import Cursors
 from gateway.queue.embedded.embedded import EmbeddedError, EmbeddedOptions, embedded
 from gateway.queue.entry import QueueUnavailable
 from gateway.queue.keys import partitions
@@ -25,6 +27,7 @@ from gateway.queue.spool.spool import Spool, SpoolLimits, open_spool
 from gateway.queue.tally import Flushing, flushing
 from gateway.queue.trimming import Trimming
 from gateway.queue.watch import Watch
+from gateway.scratch import scratch
 from gateway.settings import Settings
 
 
@@ -73,6 +76,12 @@ async def connected(settings: Settings, url: str) -> AsyncIterator[Deployment]:
         yield redis
     finally:
         await redis.close()
+
+
+def cursors(settings: Settings, redis: Deployment) -> Cursors:
+    """How far every inbox that fetches has come."""
+    first, *_ = partitions(settings.queue.prefix, settings.queue.partitions)
+    return Cursors(redis, first, timeout=settings.queue.timeout.total_seconds())
 
 
 @asynccontextmanager
@@ -197,3 +206,16 @@ def objects(settings: Settings) -> Objects:
         return Objects.from_url(settings.objects.url)
     except ObjectsUnavailable as error:
         raise DependencyDown(f"objects.url: {error}") from error
+
+
+@contextmanager
+def scratching(settings: Settings) -> Iterator[Path]:
+    """A directory for what is too large for memory, beside the spool. Raises DependencyDown."""
+    with ExitStack() as stack:
+        try:
+            ours = stack.enter_context(scratch(Path(settings.spool.dir)))
+        except OSError as error:
+            raise DependencyDown(
+                f"spool.dir: nothing can be written there ({os.strerror(error.errno or 0)})"
+            ) from error
+        yield ours

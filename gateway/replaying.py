@@ -1,9 +1,11 @@
 """Dead letters again: through the pipeline they failed in, in a process that listens to nobody."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from enum import StrEnum
 from hashlib import sha256
+from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
@@ -187,7 +189,8 @@ def _replayed(
 class _Untouched(Objects):
     """An object store that only says where it would put things."""
 
-    async def put(self, content: bytes, kind: Literal["raw", "attachments", "payloads"]) -> Stored:
+    async def put(self, content: bytes | Path, kind: Literal["raw", "attachments", "payloads"]) -> Stored:
+        content = content if isinstance(content, bytes) else await asyncio.to_thread(content.read_bytes)
         digest = sha256(content).hexdigest()
         return Stored(uri=f"{kind}/{digest}", sha256=digest, size=len(content))
 

@@ -4,6 +4,7 @@ from datetime import datetime
 
 import msgspec
 
+from channels.api import ReplyTo, nowhere
 from gateway import envelope as wire
 from gateway.directory.lookup import Lookup
 from gateway.identity import Identity, digest16, identify
@@ -29,6 +30,8 @@ class Inbox(msgspec.Struct, frozen=True, kw_only=True):
     policy: TierPolicy
     promises: tuple[Promise, ...] = ()
     rules: tuple[Rule, ...] = ()
+    reply_to: ReplyTo = nowhere
+    """Where the answer to a message of this inbox, with that envelope id, should come back to."""
 
 
 class Sealed(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,7 +116,7 @@ def seal(
             text_full=message.text_full,
             html=message.html,
             language=language,
-            thread=_thread(message),
+            thread=_thread(message, inbox.reply_to(message, identity.id)),
             attachments=attachments,
             external_id=message.external_id,
             idempotency_key=key,
@@ -126,6 +129,7 @@ def seal(
             flags=message.flags,
             raw=raw,
             warnings=_warnings(message, lookup),
+            mail=message.mail,
         ),
     )
     return Sealed(
@@ -212,10 +216,17 @@ def _submitter(message: Message) -> wire.EnvelopeSubmitter | None:
     return wire.EnvelopeSubmitter(name=who.name, addresses=who.addresses) if who else None
 
 
-def _thread(message: Message) -> wire.EnvelopeThread:
+def _thread(message: Message, reply_to: str | None) -> wire.EnvelopeThread:
     t = message.thread
     return wire.EnvelopeThread(
-        key=t.key, external_id=t.external_id, parent=t.parent, references=t.references, is_reply=t.is_reply
+        key=t.key,
+        external_id=t.external_id,
+        parent=t.parent,
+        references=t.references,
+        is_reply=t.is_reply,
+        answers=t.answers,
+        evidence=t.evidence,
+        reply_to=reply_to,
     )
 
 

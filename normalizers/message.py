@@ -6,6 +6,8 @@ from enum import StrEnum
 
 import msgspec
 
+from normalizers.mailed import Mail
+
 
 class Problem(msgspec.Struct, frozen=True):
     """One thing wrong with a payload, in words its sender understands."""
@@ -88,6 +90,10 @@ class Thread(msgspec.Struct, frozen=True, kw_only=True):
     parent: str | None = None
     references: tuple[str, ...] = ()
     is_reply: bool = False
+    answers: str | None = None
+    """The envelope id this answers, proved by a reply token of ours."""
+    evidence: tuple[str, ...] = ()
+    """What speaks for the conversation, strongest first; the core decides."""
 
 
 class Attachment(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,6 +102,8 @@ class Attachment(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     media_type: str
     content: bytes | None = None
+    file: str | None = None
+    """Path of the content on the gateway's scratch disk, where it is too large to be held in memory."""
     remote: str | None = None
     inline_id: str | None = None
     omitted_reason: str | None = None
@@ -153,6 +161,7 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
     bounce: str | None = None
     list: bool = False
     loop: bool = False
+    spam: bool = False
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -184,6 +193,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     """The sender's or vendor's clock; aware."""
     callback: Callback | None = None
     call: Call | None = None
+    mail: Mail | None = None
     update: bool = False
     """A later part of something told before: of a call whose first part was its own message."""
     related: tuple[Related, ...] = ()

@@ -9,10 +9,11 @@ from typing import Final
 from aiohttp.web import RouteDef
 
 from channels.api import Host, Outcome, Receipt
-from channels.email import replies
-from channels.email.desk import Desk
+from channels.email.arrival import Arrival, Reception
 from channels.email.settings import EmailSettings
-from channels.email.smtp import SmtpSession
+from channels.email.smtp import replies
+from channels.email.smtp.desk import Desk
+from channels.email.smtp.session import SmtpSession
 from channels.in_hand import InHand
 from normalizers.email import MailPayload
 
@@ -29,6 +30,7 @@ class EmailAdapter:
     def __init__(self, settings: EmailSettings, host: Host[MailPayload]) -> None:
         self._settings = settings
         self._host = host
+        self._reception = Reception(settings, host)
         self._in_hand = InHand()
         self._accept_timeout = settings.accept_timeout.total_seconds()
 
@@ -84,17 +86,17 @@ class EmailAdapter:
         if late:
             await asyncio.wait([session.task for session in late])
 
-    async def _deliver(self, mail: MailPayload, done: Callable[[], None]) -> bytes:
+    async def _deliver(self, arrival: Arrival, done: Callable[[], None]) -> bytes:
         try:
             async with asyncio.timeout(self._accept_timeout):
-                receipt = await self._in_hand.run(self._take_in(mail, done))
+                receipt = await self._in_hand.run(self._take_in(arrival, done))
         except TimeoutError:
             return replies.TRY_LATER
         return _reply(receipt)
 
-    async def _take_in(self, mail: MailPayload, done: Callable[[], None]) -> Receipt:
+    async def _take_in(self, arrival: Arrival, done: Callable[[], None]) -> Receipt:
         try:
-            return await self._host.intake(mail)
+            return await self._reception.take(arrival)
         finally:
             done()
 

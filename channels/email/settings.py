@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AfterValidator, Field, StringConstraints
 
 from channels.api import ChannelSettings, Traits
+from channels.email.authentication.settings import AuthenticationSettings
 from channels.units import Duration, Size
 
 _LISTEN = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:\[\]/]+)):(\d{1,5})", re.ASCII)
@@ -45,7 +46,11 @@ PositiveSize = Annotated[Size, Field(gt=0)]
 class EmailSettings(ChannelSettings):
     """An SMTP server for the mail of one inbox."""
 
-    traits: ClassVar[Traits] = Traits(media=("smtp",), flags=("auto_reply", "list"), subject=True)
+    traits: ClassVar[Traits] = Traits(
+        media=("smtp", "imap", "mailgun", "postmark", "sendgrid", "ses"),
+        flags=("auto_reply", "bounce", "list", "loop", "spam"),
+        subject=True,
+    )
 
     type: Literal["email"]
     recipients: Annotated[tuple[MailAddress, ...], Field(min_length=1), AfterValidator(_unique)]
@@ -69,6 +74,8 @@ class EmailSettings(ChannelSettings):
     """Bytes a second a message must come at, on average, once `idle_timeout` is over."""
     accept_timeout: PositiveDuration = timedelta(seconds=60)
     """Until the sender hears "try again later" of a message that is still being taken in."""
+
+    authentication: AuthenticationSettings = AuthenticationSettings()
 
     @property
     def endpoint(self) -> tuple[str, int]:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from channels.email.mailboxes import Mailboxes
 from channels.email.settings import EmailSettings
+from channels.email.smtp.mailboxes import Mailboxes
 from gateway.cli import Exit, fail
 from gateway.cli.config import config_option, read
 from gateway.cli.queue import TRIMMED, opened, unanswered

@@ -30,6 +30,11 @@ class Keys:
         return self._key("stats")
 
     @property
+    def cursors(self) -> str:
+        """Hash: how far each inbox that fetches has come."""
+        return self._key("cursors")
+
+    @property
     def probe(self) -> str:
         """A stream of one entry that nobody reads: what is written to know that the server takes writes."""
         return self._key("probe")

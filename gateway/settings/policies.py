@@ -60,11 +60,12 @@ class Raised(Section):
     bounce: bool | None = None
     list: bool | None = None
     loop: bool | None = None
+    spam: bool | None = None
 
     @model_validator(mode="after")
     def _names_one(self) -> "Raised":
         if not self.model_dump(exclude_none=True):
-            raise ValueError("must name a flag: auto_reply, bounce, list or loop")
+            raise ValueError("must name a flag: auto_reply, bounce, list, loop or spam")
         return self
 
 

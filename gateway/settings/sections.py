@@ -16,7 +16,7 @@ from normalizers.message import Proof
 QUEUE_SCHEMES = ("redis", "rediss", "unix", "redis+cluster", "redis+sentinel", "rediss+cluster", "rediss+sentinel")
 OBJECT_SCHEMES = ("file", "s3", "gs", "az")
 EVERYWHERE = ("*", "0.0.0.0", "::", "[::]")
-_RESERVED = ("dead", "seen", "stats", "media", "probe")
+_RESERVED = ("dead", "seen", "stats", "media", "probe", "cursors")
 
 
 class Below(ValueError):

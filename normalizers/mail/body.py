@@ -3,34 +3,17 @@
 import re
 
 from normalizers.charsets import decode
-from normalizers.filenames import clean_filename
 from normalizers.html import html_to_text
-from normalizers.mail.headers import decode_labelled, decode_words
+from normalizers.mail.headers import decode_labelled
 from normalizers.mail.mime import Part
-from normalizers.message import Attachment
 from normalizers.notes import Notes
 from normalizers.text import clean_text, cut_utf8
 
 _LONGEST_TEXT = 256 * 1024
 _LONGEST_READ = 4 * _LONGEST_TEXT
 _LONGEST_HTML = 2 * 1024 * 1024
-_MOST_ATTACHMENTS = 100
 
 _META_CHARSET = re.compile(rb"<meta\b[^<>]{0,200}charset\s*=\s*[\"']?([\w:.-]{1,40})", re.IGNORECASE)
-_CONTENT_ID = re.compile(r"<?([^<>\s]{1,500})>?")
-_SUFFIXES = {
-    "application/pdf": "pdf",
-    "application/pgp-signature": "asc",
-    "image/gif": "gif",
-    "image/jpeg": "jpg",
-    "image/jpg": "jpg",
-    "image/png": "png",
-    "message/delivery-status": "txt",
-    "message/rfc822": "eml",
-    "text/calendar": "ics",
-    "text/csv": "csv",
-    "text/html": "html",
-}
 
 
 class MailBody:
@@ -39,19 +22,16 @@ class MailBody:
     def __init__(self, root: Part, notes: Notes) -> None:
         self._root = root
         self._notes = notes
-        self._files: list[Part] = []
+        self.files: list[Part] = []
+        self.html: str | None = None
+        """Safe to show."""
+        self.remote_images: tuple[str, ...] = ()
         self._read = 0
         words = self._words(root)
-        if "too_deep" in notes and not words and not self._files:
+        if "too_deep" in notes and not words and not self.files:
             words = decode(bytes(root.raw_body()[:_LONGEST_TEXT]), guess=False)
         self.text = self._cut(clean_text(words))
-        self._files.sort(key=lambda part: part.number)
-
-    def attachments(self) -> tuple[Attachment, ...]:
-        if len(self._files) > _MOST_ATTACHMENTS:
-            kept = f"of {len(self._files)} attachments the first {_MOST_ATTACHMENTS} were kept"
-            self._notes.add("attachments_cut", f"{kept}; the rest is in the raw original only")
-        return tuple(self._attachment(part) for part in self._files[:_MOST_ATTACHMENTS])
+        self.files.sort(key=lambda part: part.number)
 
     def _words(self, part: Part) -> str:
         if part.children:
@@ -60,13 +40,13 @@ class MailBody:
             if part.media_type == "multipart/related":
                 page, *resources = part.children
                 leaves = [leaf for resource in resources for leaf in resource.leaves()]
-                self._files += [leaf for leaf in leaves if not leaf.media_type.startswith("multipart/")]
+                self.files += [leaf for leaf in leaves if not leaf.media_type.startswith("multipart/")]
                 return self._words(page)
             return self._joined([self._words(child) for child in part.children])
         if self._is_words(part):
             return self._decoded(part)
         if not part.media_type.startswith("multipart/"):
-            self._files.append(part)
+            self.files.append(part)
         return ""
 
     def _best_of(self, renditions: list[Part]) -> str:
@@ -87,7 +67,7 @@ class MailBody:
             kind, _, form = leaf.media_type.partition("/")
             file = leaf.filename or leaf.disposition == "attachment" or form == "calendar"
             if file or kind not in ("text", "multipart"):
-                self._files.append(leaf)
+                self.files.append(leaf)
 
     def _joined(self, texts: list[str]) -> str:
         """Apple Mail writes words, a file and more words; others the same words twice, as plain text and as HTML."""
@@ -130,16 +110,3 @@ class MailBody:
 
     def _note_cut(self) -> None:
         self._notes.add("text_cut", "text past 256 KiB is in the raw original only")
-
-    def _attachment(self, part: Part) -> Attachment:
-        suffix = _SUFFIXES.get(part.media_type) or ("txt" if part.media_type.startswith("text/") else "bin")
-        given = decode_words(part.filename, self._notes)
-        if given and part.media_type == "message/rfc822" and not given.lower().endswith(".eml"):
-            given += ".eml"
-        inline = _CONTENT_ID.fullmatch(part.headers.first("content-id"))
-        return Attachment(
-            name=clean_filename(given) or f"part-{part.number}.{suffix}",
-            media_type=part.media_type,
-            content=part.body(self._notes),
-            inline_id=inline[1] if inline and inline[1].isprintable() else None,
-        )

@@ -29,8 +29,8 @@ def mail_digest(headers: Headers, body: memoryview) -> str:
     return digest.hexdigest()
 
 
-def thread_of(headers: Headers, external_id: str, notes: Notes) -> Thread:
-    """The conversation by ids alone; a subject never joins two mails."""
+def thread_of(headers: Headers, external_id: str, answers: str | None, notes: Notes) -> Thread:
+    """The conversation by ids alone; a subject never joins two mails. `answers`: the envelope a token proves."""
     references = tuple(dict.fromkeys(found for value in headers.all("references") for found in _ids(unfold(value))))
     if len(references) > _MOST_REFERENCES:
         notes.add("references_cut", "of the references the first and the last 99 were kept")
@@ -42,7 +42,8 @@ def thread_of(headers: Headers, external_id: str, notes: Notes) -> Thread:
         external_id=external_id,
         parent=parent,
         references=references,
-        is_reply=parent is not None,
+        is_reply=parent is not None or answers is not None,
+        answers=answers,
     )
 
 

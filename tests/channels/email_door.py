@@ -7,7 +7,7 @@ from typing import Any
 
 from channels.email.adapter import EmailAdapter
 from channels.email.settings import EmailSettings
-from channels.testing import FakeHost
+from channels.testing_host import FakeHost
 
 ID = "0b54cf0e-34a4-8c3f-9d1e-5a2f0c9d7e11"
 ACCEPTED = f"250 2.0.0 accepted {ID}"

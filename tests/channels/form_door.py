@@ -9,7 +9,7 @@ from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient, TestServer
 
 from channels.api import ChannelAdapter, Outcome, Receipt
-from channels.testing import FakeHost
+from channels.testing_host import FakeHost
 from normalizers.message import Malformed, Message, Problem
 
 PATH = "/channels/contact"

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from channels.email import data_reader
-from channels.email.data_reader import DataReader, normalized
+from channels.email.smtp import data_reader
+from channels.email.smtp.data_reader import DataReader, normalized
 from tests.channels.email_door import stuffed
 
 NOT_AN_END = [

@@ -9,12 +9,12 @@ import pytest
 import uvloop
 
 from channels.email import adapter as adapter_module
-from channels.email import smtp
 from channels.email.adapter import EmailAdapter
-from channels.email.data_reader import DataReader
 from channels.email.settings import EmailSettings
-from channels.email.smtp import SmtpSession
-from channels.testing import FakeHost
+from channels.email.smtp import session as smtp
+from channels.email.smtp.data_reader import DataReader
+from channels.email.smtp.session import SmtpSession
+from channels.testing_host import FakeHost
 from tests.channels.email_door import ACCEPTED, ID, MAIL, PATIENCE, Listening, listening, stuffed
 
 

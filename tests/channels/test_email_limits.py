@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from channels.api import Refusal
-from channels.email import connection
+from channels.email.smtp import connection
 from tests.channels.email_door import ACCEPTED, MAIL, PATIENCE, Listening, listening, stuffed
 
 

@@ -1,11 +1,11 @@
 import pytest
 from pydantic import ValidationError
 
-from channels.email import replies
-from channels.email.admission import Admission
-from channels.email.hops import is_loop
-from channels.email.mailboxes import Mailboxes, NotOurs
 from channels.email.settings import EmailSettings
+from channels.email.smtp import replies
+from channels.email.smtp.admission import Admission
+from channels.email.smtp.hops import is_loop
+from channels.email.smtp.mailboxes import Mailboxes, NotOurs
 from channels.registry import readme
 
 MAILBOXES = Mailboxes(["support@example.com", "hilfe@müller.example", "a+b@example.com"])

@@ -1,4 +1,4 @@
-from channels.testing import FakeHost
+from channels.testing_host import FakeHost
 from tests.channels.email_door import ACCEPTED, Listening
 from tests.support import free_port
 

@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from channels.api import Outcome, Receipt, Reference, Refusal
-from channels.testing import FakeHost
+from channels.testing_host import FakeHost
 from normalizers.email import MailPayload
 from tests.channels.email_door import ACCEPTED, MAIL, PATIENCE, Listening, listening, stuffed
 from tests.channels.test_email_data_reader import NOT_AN_END

@@ -14,13 +14,13 @@ from typing import Final
 import structlog
 
 from channels.api import Refusal
-from channels.email import replies
-from channels.email.commands import COMMANDS, SmtpCommands
-from channels.email.connection import SessionEnded
-from channels.email.data_reader import DataReader
-from channels.email.desk import Desk
-from channels.email.hops import is_loop
-from normalizers.email import MailPayload
+from channels.email.arrival import Arrival
+from channels.email.smtp import replies
+from channels.email.smtp.commands import COMMANDS, SmtpCommands
+from channels.email.smtp.connection import SessionEnded
+from channels.email.smtp.data_reader import DataReader
+from channels.email.smtp.desk import Desk
+from channels.email.smtp.hops import is_loop
 
 MAX_ERRORS: Final = 20
 """Errors between two messages, as Postfix's smtpd_hard_error_limit."""
@@ -149,12 +149,14 @@ class SmtpSession(SmtpCommands):
             return replies.LOOP
         if not self._room_for(len(content)):  # mended line ends take more than was sent
             return replies.TRY_LATER
-        mail = MailPayload(
+        arrival = Arrival(
+            medium="smtp",
             content=content,
             mail_from=self.envelope.mail_from or "",
             recipients=tuple(self.envelope.rcpt_tos),
+            peer=self._peer,
         )
-        reply = await self._desk.deliver(mail, self._leave_room())
+        reply = await self._desk.deliver(arrival, self._leave_room())
         self._commands = self._errors = 0
         return reply
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 from aiosmtpd.smtp import SMTP
 
 from channels.api import Refusal
-from channels.email import replies
-from channels.email.admission import Admission
-from channels.email.mailboxes import Mailboxes
+from channels.email.arrival import Arrival
 from channels.email.settings import EmailSettings
-from normalizers.email import MailPayload
+from channels.email.smtp import replies
+from channels.email.smtp.admission import Admission
+from channels.email.smtp.mailboxes import Mailboxes
 
 if TYPE_CHECKING:
-    from channels.email.connection import SmtpConnection
+    from channels.email.smtp.connection import SmtpConnection
 
 SPARE_COMMANDS: Final = 100
 """Commands between two messages, beyond two for each recipient allowed."""
@@ -27,7 +27,7 @@ class Desk:
 
     inbox: str
     settings: EmailSettings
-    deliver: Callable[[MailPayload, Callable[[], None]], Awaitable[bytes]]
+    deliver: Callable[[Arrival, Callable[[], None]], Awaitable[bytes]]
     """Hands a message on and says the reply; finishes though its caller is cancelled.
 
     Calls the second argument when the message is in hand no longer, which may be long after the reply.

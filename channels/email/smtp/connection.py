@@ -11,8 +11,8 @@ from typing import AnyStr, Final, cast
 from aiosmtpd.smtp import SMTP
 
 from channels.api import Refusal
-from channels.email import replies
-from channels.email.desk import Desk
+from channels.email.smtp import replies
+from channels.email.smtp.desk import Desk
 
 BUFFER: Final = 64 * 1024
 MAX_LINE: Final = 4096

@@ -7,10 +7,10 @@ from typing import Final
 from aiosmtpd.smtp import Envelope
 
 from channels.api import Refusal
-from channels.email import replies
-from channels.email.connection import SmtpConnection
-from channels.email.desk import Desk
-from channels.email.mailboxes import NotOurs
+from channels.email.smtp import replies
+from channels.email.smtp.connection import SmtpConnection
+from channels.email.smtp.desk import Desk
+from channels.email.smtp.mailboxes import NotOurs
 
 # Nearly every address; what it does not match goes to the full grammar, which takes 50 times as long.
 _PLAIN_ADDRESS = re.compile(r'<([^\s\x00-\x1f\x7f<>()\[\]\\,;:"]*)>(?:[ \t]+(.*))?', re.DOTALL)

@@ -1,0 +1,50 @@
+"""A mail that has come in through one of the doors, and the one way all of them take from there."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from channels.api import Host, Receipt
+from channels.email.authentication.checks import Checks
+from channels.email.settings import EmailSettings
+from normalizers.email import MailPayload
+from normalizers.mailed import Authentication
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arrival:
+    """One mail for one inbox, with all its door knows about it."""
+
+    medium: str
+    """The door: smtp, imap, or the provider's name."""
+    content: bytes = b""
+    file: Path | None = None
+    """Where the mail is, if it is too large for `content`; its door removes it after it was taken in."""
+    mail_from: str = ""
+    recipients: tuple[str, ...] = ()
+    peer: str | None = None
+    """The address it was delivered from; None where no SMTP client is known, and so nothing to ask SPF about."""
+    helo: str = ""
+    authentication: Authentication | None = None
+    """What a provider, whose signature was verified, found before us."""
+
+
+class Reception:
+    """Checks who sent a mail and hands it to the gateway."""
+
+    def __init__(self, settings: EmailSettings, host: Host[MailPayload]) -> None:
+        self._host = host
+        self._checks = Checks(settings.authentication)
+
+    async def take(self, arrival: Arrival) -> Receipt:
+        """Never raises (but when cancelled): what cannot be checked is taken unchecked."""
+        authentication = await self._checks.examine(arrival)
+        return await self._host.intake(
+            MailPayload(
+                content=arrival.content,
+                file=str(arrival.file) if arrival.file else None,
+                medium=arrival.medium,
+                mail_from=arrival.mail_from,
+                recipients=arrival.recipients,
+                authentication=authentication,
+            )
+        )

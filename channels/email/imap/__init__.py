@@ -1,0 +1,1 @@
+"""Mail fetched from a mailbox, for teams that cannot move their MX."""

@@ -1,0 +1,1 @@
+"""The SMTP door: sessions, their commands, and who may come in."""

@@ -1,0 +1,1 @@
+"""Mail that a provider takes in for us and posts."""
