@@ -160,6 +160,15 @@ class ChannelSettings(BaseModel):
     """Becomes the tag `brand_*`."""
     enabled: bool = True
 
+    def beside(self, other: "ChannelSettings") -> Sequence[tuple[tuple[str | int, ...], str]] | None:
+        """What keeps it from sharing the `listen` of `other`: keys, and words that end before "of inbox …". None: it
+        never may."""
+        return None
+
+    def sharing(self, others: Sequence["ChannelSettings"]) -> "ChannelSettings":
+        """As it is beside inboxes that share its `listen`, itself among them: what they say of it is so for all."""
+        return self
+
     def where(self, url: str) -> str:
         """Where senders reach this inbox; `url` is its address under the gateway's own."""
         return url
@@ -231,4 +240,5 @@ class Channel(Generic[S, P]):
     """The payload with what it keeps on the scratch disk mapped into memory."""
     unread: Callable[[P, str], Sequence[Message]] = unsaid
     """The little that is certain of a payload that cannot be normalized, by the SHA-256 of its original."""
-    reply_to: Callable[[S], ReplyTo] = lambda settings: nowhere
+    reply_to: Callable[[S, str], ReplyTo] = lambda settings, inbox: nowhere
+    """By the settings and the name of an inbox."""

@@ -10,7 +10,7 @@ import structlog
 
 from channels import registry
 from channels.api import ChannelSettings
-from gateway import http, parts
+from gateway import downloads, http, parts
 from gateway.directory.build import Prepared
 from gateway.health import Check, Health
 from gateway.inboxes import Inboxes
@@ -65,6 +65,7 @@ async def serve(
         directory = await enter(parts.directory(settings, prepared, metrics))
         objects = parts.objects(settings)
         scratch = stack.enter_context(parts.scratching(settings))
+        normalizing = await enter(parts.normalizing(settings, scratch))
         health.add("queue", partial(_queue_health, publisher, spool))
         health.add("objects", partial(_objects_health, objects))
         inboxes = Inboxes(
@@ -72,6 +73,7 @@ async def serve(
             directory=directory,
             publisher=publisher,
             objects=objects,
+            normalizing=normalizing,
             metrics=metrics,
             scratch=scratch,
             shared_ports=shared_ports,
@@ -84,7 +86,13 @@ async def serve(
                 await doors(adapter.lifespan())
             except OSError as error:
                 raise CannotStart(f"inbox {name}: {error}") from error
-        app = http.build({name: adapter.routes() for name, adapter in adapters.items()}, health=health, metrics=metrics)
+        readers = {reader.name: reader.token_sha256 for reader in settings.objects.readers}
+        app = http.build(
+            {name: adapter.routes() for name, adapter in adapters.items()},
+            health=health,
+            metrics=metrics,
+            more=downloads.routes(objects, readers),
+        )
         await doors(http.listening(app, door, max_header=settings.http.max_header))
         url = http.url(settings.http.host, door.getsockname()[1])
         yield Serving(
@@ -106,8 +114,11 @@ def verify(settings: Settings) -> Prepared:
         check_url(settings.queue.url)
     except ValueError as error:
         raise Misconfigured(str(problem(("queue", "url"), str(error), "value"))) from error
-    if not settings.objects.url.startswith("file://"):
-        raise Misconfigured(str(problem(("objects", "url"), "only file:// is in use yet", "value")))
+    if not settings.objects.url.startswith("file://"):  # a folder would be made
+        try:
+            parts.objects(settings)
+        except DependencyDown as error:
+            raise Misconfigured(str(problem(("objects", "url"), str(error.__cause__), "value"))) from error
     return parts.prepare_directory(settings)
 
 

@@ -58,10 +58,11 @@ class InboxEvents:
         self._count(field("rejected", self._channel, reason))
         self._log.info("message.rejected", reason=reason, codes=codes)
 
-    def buried(self, *, reason: DeadReason, id: str, error: str) -> None:
-        """A payload is a dead letter; `error` is type and place, never a value."""
+    def buried(self, *, reason: DeadReason, id: str, error: str, published: bool = False) -> None:
+        """A payload is a dead letter; `error` is type and place. `published`: what is certain of it is accepted too."""
         bug = reason == "error"
-        self._metrics.messages.labels(self._channel, "accepted" if bug else "rejected").inc()
+        if not published:
+            self._metrics.messages.labels(self._channel, "accepted" if bug else "rejected").inc()
         self._metrics.dead_letters.labels(self._channel, reason).inc()
         self._count(field("dead", self._channel, reason))
         (self._log.error if bug else self._log.warning)("message.buried", reason=reason, id=id, error=error)

@@ -24,7 +24,13 @@ _MAX_BODY = 2**20
 """For an adapter that reads with `request.read()`; ours bound their bodies themselves, as their settings say."""
 
 
-def build(inboxes: Mapping[str, Iterable[web.RouteDef]], *, health: Health, metrics: Metrics) -> web.Application:
+def build(
+    inboxes: Mapping[str, Iterable[web.RouteDef]],
+    *,
+    health: Health,
+    metrics: Metrics,
+    more: Iterable[web.RouteDef] = (),
+) -> web.Application:
     """The application; a handler's exception becomes a fixed 500 that says nothing of ours."""
     app = web.Application(client_max_size=_MAX_BODY)
     for inbox, routes in inboxes.items():
@@ -33,6 +39,7 @@ def build(inboxes: Mapping[str, Iterable[web.RouteDef]], *, health: Health, metr
             for route in routes
         )
     app.add_routes(_operators(health, metrics))
+    app.add_routes(more)
     app.router.add_route("*", "/{nowhere:.*}", _nowhere)
     return app
 

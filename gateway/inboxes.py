@@ -15,6 +15,7 @@ from gateway.directory.lookup import Directory
 from gateway.envelope import SCHEMA
 from gateway.events import InboxEvents
 from gateway.metrics import Metrics
+from gateway.normalizing.pool import Normalizing
 from gateway.objects import Objects
 from gateway.ownership import Owner
 from gateway.pipeline import Pipeline
@@ -101,12 +102,14 @@ class Inboxes:
         directory: Directory,
         publisher: Publisher,
         objects: Objects,
+        normalizing: Normalizing,
         metrics: Metrics,
         scratch: Path = Path(),
         shared_ports: bool = False,
     ) -> None:
         self._settings, self._directory, self._shared_ports = settings, directory, shared_ports
         self._publisher, self._objects, self._metrics = publisher, objects, metrics
+        self._normalizing = normalizing
         window = settings.queue.dedupe_window
         self._keep_ms = int(window.total_seconds() * 1000)
         # The mark of a burial that outlived its letter would have the same payload answered with yes and kept nowhere.
@@ -143,11 +146,14 @@ class Inboxes:
     ) -> Pipeline[Any]:
         return Pipeline(
             channel,
-            msgspec.structs.replace(self._tagging.inbox(name, channel.name, inbox), reply_to=channel.reply_to(inbox)),
+            msgspec.structs.replace(
+                self._tagging.inbox(name, channel.name, inbox), reply_to=channel.reply_to(inbox, name)
+            ),
             directory=self._directory,
             publisher=self._publisher,
             dead_letters=DeadLetters(self._publisher, keep_ms=self._keep_dead_ms),
             objects=self._objects,
+            normalizing=self._normalizing,
             events=events,
             keep_ms=self._keep_ms,
             clock=lambda: datetime.now(UTC),

@@ -13,6 +13,7 @@ from gateway.directory.in_order import InOrder
 from gateway.directory.options import Callbacks, DirectoryError, TierNames
 from gateway.events import DepthEvents, DirectoryEvents, QueueEvents, SpoolEvents, TallyEvents
 from gateway.metrics import Metrics
+from gateway.normalizing.pool import Limits, Normalizing
 from gateway.objects import Objects, ObjectsUnavailable
 from gateway.ownership import Owner, on_duty
 from gateway.queue import durability
@@ -200,12 +201,19 @@ async def directory(settings: Settings, prepared: Prepared, metrics: Metrics) ->
         yield opened
 
 
-def objects(settings: Settings) -> Objects:
+def objects(settings: Settings, kind: type[Objects] = Objects) -> Objects:
     """The object store. Raises DependencyDown."""
     try:
-        return Objects.from_url(settings.objects.url)
+        return kind.from_url(settings.objects.url, settings.objects.access)
     except ObjectsUnavailable as error:
         raise DependencyDown(f"objects.url: {error}") from error
+
+
+def normalizing(settings: Settings, scratch: Path) -> Normalizing:
+    """The workers for what is heavy."""
+    ours = settings.normalizing
+    limits = Limits(workers=ours.workers, timeout=ours.timeout.total_seconds(), memory=ours.memory)
+    return Normalizing(scratch, limits)
 
 
 @contextmanager

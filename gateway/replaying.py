@@ -1,26 +1,27 @@
 """Dead letters again: through the pipeline they failed in, in a process that listens to nobody."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from enum import StrEnum
-from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import msgspec
 
 from channels import registry
 from channels.api import Outcome
 from gateway import parts
+from gateway.failures import account, place
 from gateway.identity import identity_of
 from gateway.inboxes import Inboxes
 from gateway.metrics import Metrics
-from gateway.objects import Objects, ObjectsUnavailable, Stored
+from gateway.objects import Kind, Objects, ObjectsUnavailable, Stored, digest_of
+from gateway.originals import Originals
 from gateway.pipeline import Pipeline
 from gateway.queue.connection.waiting import wait_command
 from gateway.queue.dead_letter_box import DeadLetterBox, KeptLetter
-from gateway.queue.dead_letters import ENVELOPES, account, place
+from gateway.queue.dead_letters import ENVELOPES
 from gateway.queue.entry import Entry, Published, QueueUnavailable
 from gateway.queue.keys import partitions
 from gateway.queue.straight import Straight, straight
@@ -76,10 +77,17 @@ class Replayer:
     """Tries letters again; `dry_run` changes nothing anywhere."""
 
     def __init__(
-        self, settings: Settings, inboxes: Inboxes, box: DeadLetterBox, objects: Objects, *, dry_run: bool
+        self,
+        settings: Settings,
+        inboxes: Inboxes,
+        box: DeadLetterBox,
+        objects: Objects,
+        originals: Originals,
+        *,
+        dry_run: bool,
     ) -> None:
         self._settings, self._inboxes, self._box, self._objects = settings, inboxes, box, objects
-        self._dry_run = dry_run
+        self._originals, self._dry_run = originals, dry_run
         self._keep_ms = int(settings.queue.dedupe_window.total_seconds() * 1000)
         self._pipelines: dict[str, Pipeline[Any]] = {}
         self._published = set[str]()
@@ -92,7 +100,7 @@ class Replayer:
             except (QueueUnavailable, NotTried):
                 raise
             except ObjectsUnavailable as error:
-                raise NotTried(f"the object store takes nothing ({error}): see objects.url") from error
+                raise NotTried(f"the object store takes or gives nothing ({error}): see objects.url") from error
             except Exception as error:  # what failed once may fail in any way again
                 if not self._dry_run:
                     await self._box.failed(letter, account(error))
@@ -102,18 +110,19 @@ class Replayer:
         return _replayed(letter, verdict, references)
 
     async def _tried(self, letter: KeptLetter) -> tuple[Verdict, tuple[str, ...]]:
-        payload = await self._payload(letter)
+        content = await self._payload(letter)
         if letter.reason in ENVELOPES:
-            return await self._again(letter, payload)
+            return await self._again(letter, content)
         pipeline, kind = self._way(letter)
         try:
-            decoded = msgspec.json.decode(payload, type=kind)
+            decoded = msgspec.json.decode(content, type=kind)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise NotTried(
                 f"its payload is not one this version of the channel {letter.channel!r} can read: "
                 "replay it with the version that buried it, or send its content again"
             ) from error
-        receipt = await pipeline.replay(decoded, letter.received_at)
+        async with self._originals.back(decoded) as payload:
+            receipt = await pipeline.replay(payload, letter.received_at)
         if receipt.outcome is not Outcome.ACCEPTED:
             codes = ", ".join(problem.code for problem in receipt.problems)
             raise NotTried(f"the same idempotency key was used for other content since ({codes})")
@@ -189,10 +198,9 @@ def _replayed(
 class _Untouched(Objects):
     """An object store that only says where it would put things."""
 
-    async def put(self, content: bytes | Path, kind: Literal["raw", "attachments", "payloads"]) -> Stored:
-        content = content if isinstance(content, bytes) else await asyncio.to_thread(content.read_bytes)
-        digest = sha256(content).hexdigest()
-        return Stored(uri=f"{kind}/{digest}", sha256=digest, size=len(content))
+    async def put(self, content: bytes | Path, kind: Kind) -> Stored:
+        digest, size = await digest_of(content)
+        return Stored(uri=f"{kind}/{digest}", sha256=digest, size=size)
 
 
 @asynccontextmanager
@@ -201,10 +209,7 @@ async def replaying(settings: Settings, url: str, box: DeadLetterBox, *, dry_run
     metrics, ours = Metrics(), settings.queue
     timeout = ours.timeout.total_seconds()
     prepared = parts.prepare_directory(settings)
-    try:
-        objects = (_Untouched if dry_run else Objects).from_url(settings.objects.url)
-    except ObjectsUnavailable as error:
-        raise parts.DependencyDown(f"objects.url: {error}") from error
+    objects = parts.objects(settings, _Untouched if dry_run else Objects)
     async with (
         parts.connected(settings, url) as queue,
         parts.directory(settings, prepared, metrics) as directory,
@@ -220,5 +225,14 @@ async def replaying(settings: Settings, url: str, box: DeadLetterBox, *, dry_run
         if not dry_run:
             await stack.enter_async_context(parts.tallying(settings, queue, metrics))
         publisher = Straight(box.foresee) if dry_run else live
-        inboxes = Inboxes(settings, directory=directory, publisher=publisher, objects=objects, metrics=metrics)
-        yield Replayer(settings, inboxes, box, objects, dry_run=dry_run)
+        folder = Path(stack.enter_context(TemporaryDirectory()))
+        normalizing = await stack.enter_async_context(parts.normalizing(settings, folder))
+        inboxes = Inboxes(
+            settings,
+            directory=directory,
+            publisher=publisher,
+            objects=objects,
+            normalizing=normalizing,
+            metrics=metrics,
+        )
+        yield Replayer(settings, inboxes, box, objects, Originals(objects, folder), dry_run=dry_run)

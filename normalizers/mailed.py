@@ -58,11 +58,15 @@ class Undelivered(msgspec.Struct, frozen=True, kw_only=True):
     """One recipient of a delivery report (RFC 3464)."""
 
     recipient: str
+    """Whom the mail was sent to, where the report says so; else whom it reached."""
     action: str
     """failed, delayed, delivered, relayed or expanded."""
     status: str | None = None
     """RFC 3463: `5.1.1`."""
     diagnostic: str | None = None
+    """What the server there said."""
+    final_recipient: str | None = None
+    """Where it ended, where a server passed it on to another address."""
 
 
 class Bounce(msgspec.Struct, frozen=True, kw_only=True):

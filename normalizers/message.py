@@ -1,6 +1,6 @@
 """Message: what was said, and what the channel proved about who said it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from enum import StrEnum
 
@@ -96,14 +96,23 @@ class Thread(msgspec.Struct, frozen=True, kw_only=True):
     """What speaks for the conversation, strongest first; the core decides."""
 
 
+class Pieces:
+    """A content too large to be held in memory: every iteration reads it anew, piece by piece."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        raise NotImplementedError
+
+
 class Attachment(msgspec.Struct, frozen=True, kw_only=True):
     """A file that came along: bytes in hand, or a reference the gateway fetches later."""
 
     name: str
     media_type: str
     content: bytes | None = None
+    pieces: Pieces | None = None
+    """Instead of `content`, where that is too large to be held in memory."""
     file: str | None = None
-    """Path of the content on the gateway's scratch disk, where it is too large to be held in memory."""
+    """Path of the content on the gateway's scratch disk, where its pieces have been written."""
     remote: str | None = None
     inline_id: str | None = None
     omitted_reason: str | None = None

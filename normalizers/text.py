@@ -26,7 +26,7 @@ def clean_line(value: str, limit: int) -> str:
     """NFC in at most `limit` characters: no bidi controls; white space and controls become single spaces."""
     if value.isprintable() and "  " not in value:
         return compose(value).strip()[:limit].rstrip()
-    line = _BIDI.sub("", compose(_SURROGATE.sub("\ufffd", value.replace("\0", ""))))
+    line = compose(_BIDI.sub("", _SURROGATE.sub("\ufffd", value.replace("\0", ""))))
     return _GAP.sub(" ", line).strip()[:limit].rstrip()
 
 

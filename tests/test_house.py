@@ -24,6 +24,7 @@ BREACHES = {
     "Normalizers do no I/O": ("normalizers/text.py", "import asyncio"),
     "Redis stays in the queue": ("gateway/pipeline.py", "import redis"),
     "SMTP stays in email": ("channels/web_form/adapter.py", "import aiosmtpd.smtp"),
+    "Mail's other libraries stay in email": ("channels/web_form/adapter.py", "import imapclient"),
     "Slack stays in chat": ("channels/web_form/adapter.py", "import slack_bolt"),
     "Twilio stays in phone": ("channels/web_form/adapter.py", "import twilio.twiml"),
     "The object store's library stays in one module": ("gateway/pipeline.py", "import obstore"),

@@ -1,9 +1,12 @@
-"""Mail, over SMTP."""
+"""Mail, whichever door it comes through."""
 
-from channels.api import Channel, Raw
+from channels.api import Channel
 from channels.email.adapter import EmailAdapter
+from channels.email.originals import raw, unread
+from channels.email.reply_tokens import reply_to
 from channels.email.settings import EmailSettings
 from channels.email.simulate import simulate
+from channels.mapped import mapped
 from normalizers.email import MailPayload, heavy, normalize
 
 CHANNEL = Channel(
@@ -13,6 +16,9 @@ CHANNEL = Channel(
     normalize=normalize,
     adapter=EmailAdapter,
     simulate=simulate,
-    raw=lambda payload: Raw(content=payload.content, media_type="message/rfc822"),
+    raw=raw,
     heavy=heavy,
+    opened=mapped,
+    unread=unread,
+    reply_to=lambda settings, inbox: reply_to(settings.reply_tokens, settings.recipients, inbox),
 )

@@ -1,8 +1,9 @@
-"""A sample mail, sent as any mail server would send it."""
+"""A sample mail, sent as any mail server would send it, or as a provider posts it."""
 
 import asyncio
 import re
 import smtplib
+import ssl
 from base64 import b64encode, encodebytes
 from collections.abc import Iterator, Mapping
 from email import message_from_bytes
@@ -11,9 +12,11 @@ from typing import Final
 
 from channels.api import FrontDoor, SimulateError
 from channels.email.settings import EmailSettings
+from channels.email.webhooks.rehearsal import PROVIDERS, sending, usual
+from channels.sample_posts import send
 from normalizers import charsets
 
-KEYS: Final = ("from", "to", "subject", "text", "message_id", "charset")
+KEYS: Final = ("from", "to", "subject", "text", "message_id", "charset", "via")
 PATIENCE: Final = 70.0
 """Seconds for each answer; longer than the server waits for itself by default."""
 
@@ -21,13 +24,26 @@ _CRLF: Final = b"\r\n"
 
 
 async def simulate(settings: EmailSettings, door: FrontDoor, sample: bytes, overrides: Mapping[str, str], /) -> str:
-    """`--set` keys are `KEYS`; Date, and Message-ID where it is not set, are new each time."""
+    """`--set` keys are `KEYS`; Date, and Message-ID where it is not set, are new each time.
+
+    `via` is smtp or a provider that is configured; where there is no SMTP server, such a provider.
+    """
     if unknown := sorted(set(overrides) - set(KEYS)):
         raise SimulateError(f"email cannot set {', '.join(unknown)}; it can set {', '.join(KEYS)}")
-    to = overrides.get("to") or settings.recipients[0]
+    via = overrides.get("via") or ("smtp" if settings.endpoint else usual(settings.webhooks))
+    if via not in ("smtp", *PROVIDERS):
+        raise SimulateError(f"via is smtp, {', '.join(PROVIDERS)}, not {via}")
+    to = overrides.get("to") or settings.sample_recipient
     content = compose(sample, {**overrides, "to": to})
     sender = parseaddr(overrides.get("from") or str(message_from_bytes(content)["From"] or ""))[1]
-    return await asyncio.to_thread(_send, settings, sender, parseaddr(to)[1], content)
+    if via == "smtp":
+        return await asyncio.to_thread(_send, settings, sender, parseaddr(to)[1], content)
+    post = sending(via, settings.webhooks, sender, parseaddr(to)[1], content)
+    status, answer = await send(door.url + post.path, post.body, post.headers)
+    text = _line(answer)
+    if status != 200:
+        raise SimulateError(f"the gateway refused it: {status} {text}")
+    return f"{status} {text}"
 
 
 def compose(sample: bytes, overrides: Mapping[str, str]) -> bytes:
@@ -91,14 +107,18 @@ def _text(sample: bytes) -> str:
 
 
 def _send(settings: EmailSettings, sender: str, to: str, content: bytes) -> str:
+    if settings.endpoint is None:
+        raise SimulateError("this inbox has no SMTP server: its listen is null")
     host, port = settings.endpoint
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     international = not (sender + to).isascii()
     options = ["BODY=8BITMIME", *(["SMTPUTF8"] if international else [])]
     try:
-        # Without a name of its own smtplib asks the resolver for one, which can take seconds.
-        with smtplib.SMTP(host, port, local_hostname="simulate.example", timeout=PATIENCE) as client:
+        with _connected(settings, host, port) as client:
             client.ehlo()
+            if settings.tls and settings.tls.mode != "implicit":
+                client.starttls(context=_trusting())
+                client.ehlo()
             if international:
                 client.command_encoding = "utf-8"
             _expect(client.mail(sender, options))
@@ -110,6 +130,20 @@ def _send(settings: EmailSettings, sender: str, to: str, content: bytes) -> str:
         raise SimulateError(f"the gateway refused it: {error.smtp_code} {_line(error.smtp_error)}") from error
     except (OSError, smtplib.SMTPException) as error:
         raise SimulateError(f"the connection to {settings.listen} broke: {error}") from error
+
+
+def _connected(settings: EmailSettings, host: str, port: int) -> smtplib.SMTP:
+    # Without a name of its own smtplib asks the resolver for one, which can take seconds.
+    if settings.tls and settings.tls.mode == "implicit":
+        return smtplib.SMTP_SSL(host, port, "simulate.example", timeout=PATIENCE, context=_trusting())
+    return smtplib.SMTP(host, port, "simulate.example", timeout=PATIENCE)
+
+
+def _trusting() -> ssl.SSLContext:
+    """It knocks at an address, not at the name in the certificate: `doctor` looks at that."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
 
 
 def _expect(answer: tuple[int, bytes]) -> str:

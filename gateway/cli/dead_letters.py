@@ -190,7 +190,7 @@ async def _payload(settings: Settings, letter: KeptLetter) -> bytes:
     from gateway.objects import Objects, ObjectsUnavailable
 
     try:
-        return await Objects.from_url(settings.objects.url).get(letter.payload_uri)
+        return await Objects.from_url(settings.objects.url, settings.objects.access).get(letter.payload_uri)
     except ObjectsUnavailable as error:
         fail(f"the object store does not give the payload ({error}): {letter.payload_uri}", Exit.DEPENDENCY)
 

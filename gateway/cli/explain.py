@@ -154,7 +154,7 @@ def _mail(settings: Settings, name: str, content: bytes, inbox: str | None) -> F
     chosen = inbox or next((key for key in taken if taken[key]), next(iter(takers), None))
     if chosen is None:
         fail(f"{name}: is taken for a mail, and the configuration has no inbox of type email", Exit.USAGE)
-    to = taken[chosen] or takers[chosen].recipients[:1]
+    to = taken[chosen] or (takers[chosen].sample_recipient,)
     payload = MailPayload(content=content, mail_from=str(head.get("Return-Path", "")), recipients=to)
     about = f"the mail in {name}, as if it came to {', '.join(to)} now"
     return Found(about=about, content=msgspec.json.encode(payload), inbox=chosen)
@@ -216,7 +216,7 @@ async def _buried(settings: Settings, letter: KeptLetter) -> Found:
         from gateway.objects import Objects, ObjectsUnavailable
 
         try:
-            payload = await Objects.from_url(settings.objects.url).get(letter.payload_uri)
+            payload = await Objects.from_url(settings.objects.url, settings.objects.access).get(letter.payload_uri)
         except ObjectsUnavailable as error:
             fail(f"{about}: the object store does not give its payload ({error})", Exit.DEPENDENCY)
     return _letter(about, {"reason": letter.reason, "inbox": letter.inbox}, payload, letter.received_at)

@@ -16,7 +16,18 @@ from gateway.settings import Settings
 
 __all__ = ["CHECKS", "Diagnosis", "Finding", "Look", "checks", "examine", "failing", "ok", "warning"]
 
-CHECKS = ("queue", "spool", "objects", "directory", "credentials", "listening", "public_url", "tls")
+CHECKS = (
+    "queue",
+    "spool",
+    "objects",
+    "directory",
+    "credentials",
+    "listening",
+    "mailboxes",
+    "public_url",
+    "tls",
+    "mail_authentication",
+)
 """In the order they are shown."""
 WITHIN = 2.0
 """Seconds for a check; a module may say otherwise by a WITHIN of its own."""

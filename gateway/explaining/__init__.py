@@ -1,23 +1,27 @@
 """Why a message is tagged as it is: asked of the code that decides, in a process that listens to nobody."""
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
 
 from channels import registry
+from channels.api import Channel, P
 from gateway import envelope as wire
 from gateway import parts
 from gateway.directory.in_order import InOrder
 from gateway.directory.lookup import Heard, Lookup
 from gateway.directory.matching import question
 from gateway.explaining.again import Changed, changed_between, in_words, message_of
+from gateway.failures import place
 from gateway.inboxes import Tagging
 from gateway.metrics import Metrics
-from gateway.queue.dead_letters import place
+from gateway.objects import ObjectsUnavailable
+from gateway.originals import Originals, place_of
 from gateway.queue.keys import conversation_hash, partitions
 from gateway.sealing import Inbox, Sealed, asked, facts, language_of, seal
 from gateway.settings import Settings, compiled
@@ -89,12 +93,26 @@ class Explainer:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise Unexplained(f"it is no payload of the channel {inbox.type}: {error}") from error
         try:
-            messages = await asyncio.to_thread(channel.normalize, payload)
+            messages = await self._read(channel, payload)
+        except (ObjectsUnavailable, parts.DependencyDown) as error:
+            raise Unexplained(f"the object store does not give its original ({error}): see objects.url") from error
         except Malformed as fault:
             raise Unexplained(f"the channel {inbox.type} refuses it: {fault}") from fault
         except Exception as bug:  # what failed once may fail in any way again
             raise Unexplained(f"the channel {inbox.type} fails on it: {place(bug)}") from bug
         return [await self.message(name, message, received_at, "the channel") for message in messages]
+
+    async def _read(self, channel: Channel[Any, P], payload: P) -> Sequence[Message]:
+        with TemporaryDirectory() as name:
+            if place_of(payload) is None and not channel.heavy(payload):
+                return channel.normalize(payload)
+            folder = Path(name)
+            async with (
+                Originals(parts.objects(self._settings), folder).back(payload) as whole,
+                parts.normalizing(self._settings, folder) as normalizing,
+                normalizing.normalized(channel, whole) as messages,
+            ):
+                return messages
 
     async def envelope(self, envelope: wire.TicketEnvelope) -> Explanation:
         """An envelope, from what stands in it. Raises Unexplained."""

@@ -50,6 +50,7 @@ def message_of(envelope: wire.TicketEnvelope) -> Message:
         sent_at=data.sent_at,
         callback=data.callback,
         call=data.call,
+        mail=data.mail,
         update=envelope.type == wire.CALL_UPDATED,
         flags=data.flags,
         warnings=tuple(one for one in data.warnings if one.code not in OF_DIRECTORY),

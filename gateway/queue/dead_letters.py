@@ -1,8 +1,6 @@
 """What could not become an envelope, kept whole so that it can be looked at and tried again."""
 
-import traceback
 from datetime import datetime
-from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -11,7 +9,6 @@ from gateway.identity import Identity
 from gateway.queue.entry import Entry, Published
 from gateway.queue.keys import DEAD
 from gateway.queue.publisher import Publisher
-from normalizers.message import Malformed
 
 DeadReason = Literal["malformed", "error", "poison", "unpublishable"]
 """The payload breaks its channel's own rules; a bug of ours; the core gave up on it; the server refused it alone."""
@@ -21,7 +18,6 @@ ENVELOPES: tuple[DeadReason, ...] = ("poison", "unpublishable")
 
 INLINE_PAYLOAD = 64 * 1024
 """Larger ones belong into the object store: Redis holds them in memory for weeks."""
-_ERROR_TEXT = 8 * 1024
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,15 +61,3 @@ class DeadLetters:
                 size=sum(len(f) for f in fields),
             )
         )
-
-
-def place(error: Exception) -> str:
-    """Type and place: the text of an exception may quote the customer."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return f"{type(error).__name__} at {Path(frames[-1].filename).name}:{frames[-1].lineno}"
-
-
-def account(error: Exception) -> str:
-    """A letter's `error`: the first line is `place`, fit for any eyes; what the exception says stands below it."""
-    said = str(error) if isinstance(error, Malformed) else "".join(traceback.format_exception(error, limit=-8))
-    return f"{place(error)}\n{said}"[:_ERROR_TEXT]

@@ -10,12 +10,13 @@ from pydantic import PrivateAttr, SerializeAsAny, ValidationError
 
 from channels.api import ChannelSettings
 from channels.planned import PLANNED
-from gateway.settings import development
+from gateway.settings import development, listeners
 from gateway.settings import rules as tagging_rules
 from gateway.settings.directory import DirectorySource
 from gateway.settings.file import ConfigError, ConfigProblem, KeyPath, Source, read
+from gateway.settings.objects import Objects
 from gateway.settings.policies import Rule, Sla
-from gateway.settings.sections import EVERYWHERE, Embedded, Http, Logs, Lookup, Objects, Queue, Section, Spool, Tiers
+from gateway.settings.sections import Embedded, Http, Logs, Lookup, Normalizing, Queue, Section, Spool, Tiers
 from gateway.settings.words import explain
 
 __all__ = ["ConfigError", "ConfigProblem", "Settings", "json_schema", "load", "not_in_use"]
@@ -34,6 +35,7 @@ class Settings(Section):
     embedded: Embedded = Embedded()
     spool: Spool = Spool()
     objects: Objects = Objects()
+    normalizing: Normalizing = Normalizing()
     tiers: Tiers = Tiers()
     directory: tuple[DirectorySource, ...] = ()
     """Asked in this order."""
@@ -72,23 +74,20 @@ def load(path: Path, *, environ: Mapping[str, str], channel_settings: SettingsOf
         sound = {name: value for name, value in sections.items() if name not in wrong}
         settings = Settings.model_validate({**sound, "channels": inboxes})
     settings._source = source
-    problems += _clashes(settings, unknown=wrong)
+    problems += listeners.clashes(settings, unknown=wrong)
     if any(problem.key.startswith("channels.") for problem in problems):
         wrong.add("channels")
     problems += tagging_rules.faults(settings, unknown=wrong)
     problems += _known_secrets(settings)
     if problems:
         raise ConfigError(problems)
-    return settings
+    return settings.model_copy(update={"channels": listeners.shared(settings)})
 
 
 def not_in_use(settings: Settings, *, planned: Container[str] = PLANNED) -> tuple[ConfigProblem, ...]:
     """What the file asks for and no part of this version does yet, and a file without inboxes; in file order."""
     source = settings.source
-    later: list[KeyPath] = []
-    if not settings.objects.url.startswith("file://"):
-        later.append(("objects", "url"))
-    later += [("channels", name) for name, inbox in settings.channels.items() if inbox.type in planned]
+    later: list[KeyPath] = [("channels", name) for name, inbox in settings.channels.items() if inbox.type in planned]
     notes = [source.problem(path, "accepted, not in use yet") for path in later]
     if not any(inbox.enabled and inbox.type not in planned for inbox in settings.channels.values()):
         notes.append(source.problem(("channels",), "no inbox is switched on: nothing can arrive"))
@@ -150,29 +149,3 @@ def _known_secrets(settings: Settings) -> Iterator[ConfigProblem]:
                     "this machine: set your own secret, or switch the inbox off"
                 )
                 yield settings.source.problem(path, what, "value")
-
-
-def _clashes(settings: Settings, *, unknown: set[str | int]) -> Iterator[ConfigProblem]:
-    """Two listeners on one address; the one further down the file is to blame. Skips sections not known."""
-    listeners: list[tuple[KeyPath, str, str]] = []
-    if "http" not in unknown:
-        http = settings.http
-        listeners.append((("http", "port"), "http", f"{http.host}:{http.port}"))
-    if settings.queue.url == "embedded" and not unknown & {"queue", "embedded"}:
-        listeners.append((("embedded", "port"), "the embedded queue", f"127.0.0.1:{settings.embedded.port}"))
-    for name, inbox in settings.channels.items():
-        if inbox.enabled and isinstance(listen := getattr(inbox, "listen", None), str):
-            listeners.append((("channels", name, "listen"), f"inbox {name!r}", listen))
-    source = settings.source
-    listeners.sort(key=lambda listener: source.locate(listener[0]))
-    for number, (path, _, address) in enumerate(listeners):
-        for _, owner, taken in listeners[:number]:
-            if _same(address, taken):
-                yield source.problem(path, f"{address} is already the address of {owner}", "value")
-                break
-
-
-def _same(one: str, other: str) -> bool:
-    (host, _, port), (other_host, _, other_port) = one.rpartition(":"), other.rpartition(":")
-    everywhere = {host, other_host} & {"", *EVERYWHERE}
-    return port == other_port != "0" and (host == other_host or bool(everywhere))

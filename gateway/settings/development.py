@@ -15,7 +15,7 @@ _TOKEN_SHA256 = "d8d52f7804aa9c75a61b8e419f94c5433a5c336d916ae91fce1b4c5a13d730a
 def find(value: object, path: KeyPath) -> Iterator[KeyPath]:
     """Where below `path` a secret that everybody knows is in use."""
     if isinstance(value, BaseModel):
-        value = dict(value)
+        value = dict(iter(value))  # a field named `keys` would pass for the method of a mapping
     if isinstance(value, SecretStr):
         value = value.get_secret_value()
     if isinstance(value, str):

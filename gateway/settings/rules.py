@@ -10,6 +10,7 @@ from channels.api import ChannelSettings, Traits
 from channels.planned import PLANNED
 from gateway.settings.compiled import calendar
 from gateway.settings.file import ConfigProblem, KeyPath
+from gateway.settings.patterns import meet
 from gateway.settings.policies import When, Which
 from gateway.tagging.calendars import BusinessHours
 
@@ -102,7 +103,8 @@ class _Checks:
         yield from self._cannot_be(when, path, [inbox.traits for inbox in fitting])
         if isinstance(when, When) and when.to and all(inbox.type == "email" for inbox in fitting):
             addresses = [address for inbox in fitting for address in getattr(inbox, "recipients", ())]
-            if not any(_fits(map(_without_tag, when.to), address) for address in addresses):
+            wanted = [_without_tag(pattern) for pattern in when.to]
+            if not any(meet(pattern, one) for pattern in wanted for one in (*addresses, *_postmasters(addresses))):
                 what = f"can never match: no such inbox takes mail for it, only for {', '.join(addresses)}"
                 yield self._settings.source.problem((*path, "to"), what, "value")
 
@@ -154,6 +156,11 @@ class _Checks:
 
 def _fits(patterns: Iterable[str] | None, name: str) -> bool:
     return patterns is None or any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _postmasters(addresses: Iterable[str]) -> set[str]:
+    """Of every domain: they need not be listed."""
+    return {f"postmaster@{address.rpartition('@')[2]}" for address in addresses}
 
 
 def _without_tag(pattern: str) -> str:

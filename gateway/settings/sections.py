@@ -14,7 +14,6 @@ from gateway.directory.options import Limits
 from normalizers.message import Proof
 
 QUEUE_SCHEMES = ("redis", "rediss", "unix", "redis+cluster", "redis+sentinel", "rediss+cluster", "rediss+sentinel")
-OBJECT_SCHEMES = ("file", "s3", "gs", "az")
 EVERYWHERE = ("*", "0.0.0.0", "::", "[::]")
 _RESERVED = ("dead", "seen", "stats", "media", "probe", "cursors")
 
@@ -39,13 +38,6 @@ def _queue_url(url: str) -> str:
     from gateway.queue.connection.addresses import parse  # 0.1 s of the client, for those who have such a URL
 
     parse(url)
-    return url
-
-
-def _objects_url(url: str) -> str:
-    scheme, separator, rest = url.partition("://")
-    if not separator or scheme not in OBJECT_SCHEMES or not rest:
-        raise ValueError(f"must begin with {', '.join(f'{name}://' for name in OBJECT_SCHEMES)} and a place")
     return url
 
 
@@ -159,11 +151,15 @@ class Spool(Section):
     """Room that is left to others on the disk."""
 
 
-class Objects(Section):
-    """Where raw originals and attachments are kept."""
+class Normalizing(Section):
+    """The processes that read what is large or odd, so that nothing else waits for it."""
 
-    url: Annotated[str, AfterValidator(_objects_url)] = "file://var/objects"
-    """file://relative/dir, file:///absolute/dir, s3://bucket/prefix, gs://, az://"""
+    workers: Annotated[int, Field(ge=1, le=64), BeforeValidator(_no_flag)] = 1
+    """Of each gateway process; more where many large mails come at once and there are cores for them."""
+    timeout: Positive = timedelta(seconds=10)
+    """For one mail; what takes longer is published unread, and buried."""
+    memory: Annotated[Size, Field(ge=2**28)] = 2**30
+    """Address space of one of them."""
 
 
 class Tiers(Section):

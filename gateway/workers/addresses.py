@@ -25,10 +25,13 @@ def held(web: Http, inboxes: Mapping[str, ChannelSettings]) -> Iterator[int]:
             door = stack.enter_context(_hold(http.reserve(web.host, web.port)))
         except OSError as error:
             raise CannotStart(str(error)) from error
+        listening: dict[str, str] = {}
         for name, inbox in inboxes.items():
             # By the same name as in the settings' own search for two listeners on one address.
             if isinstance(listen := getattr(inbox, "listen", None), str):
-                _hold_inbox(name, listen, stack)
+                listening.setdefault(listen, name)  # inboxes that share a listener name it alike
+        for listen, name in listening.items():
+            _hold_inbox(name, listen, stack)
         yield door.getsockname()[1]
 
 

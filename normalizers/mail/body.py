@@ -3,9 +3,12 @@
 import re
 
 from normalizers.charsets import decode
-from normalizers.html import html_to_text
+from normalizers.html import page_to_text, parse_page
+from normalizers.mail.flowed import unflow
 from normalizers.mail.headers import decode_labelled
 from normalizers.mail.mime import Part
+from normalizers.mail.quotes.pages import mark_quotes
+from normalizers.mail.sanitized import Pages, squeezed
 from normalizers.notes import Notes
 from normalizers.text import clean_text, cut_utf8
 
@@ -23,15 +26,16 @@ class MailBody:
         self._root = root
         self._notes = notes
         self.files: list[Part] = []
-        self.html: str | None = None
-        """Safe to show."""
-        self.remote_images: tuple[str, ...] = ()
+        self._pages = Pages()
         self._read = 0
         words = self._words(root)
         if "too_deep" in notes and not words and not self.files:
             words = decode(bytes(root.raw_body()[:_LONGEST_TEXT]), guess=False)
         self.text = self._cut(clean_text(words))
         self.files.sort(key=lambda part: part.number)
+        self.html = self._pages.html(notes)
+        """Safe to show."""
+        self.remote_images = self._pages.remote_images
 
     def _words(self, part: Part) -> str:
         if part.children:
@@ -44,7 +48,7 @@ class MailBody:
                 return self._words(page)
             return self._joined([self._words(child) for child in part.children])
         if self._is_words(part):
-            return self._decoded(part)
+            return self._page(part) if part.media_type == "text/html" else self._plain(part)
         if not part.media_type.startswith("multipart/"):
             self.files.append(part)
         return ""
@@ -54,16 +58,23 @@ class MailBody:
         plain = [part for part in renditions if part.media_type == "text/plain" and self._is_words(part)]
         rest = [part for part in renditions if part not in plain]
         words = ""
+        before = len(self._pages)
         for part in [*plain, *reversed(rest)]:
             if words.strip():
-                self._add_files(part)
+                self._add_unread(part, before)
             else:
                 words = self._words(part)
         return words
 
-    def _add_files(self, part: Part) -> None:
-        """What of an unread part is no rendition of the words read already."""
+    def _add_unread(self, part: Part, before: int) -> None:
+        """What of it is no rendition of the words read already; a page is shown in place of those."""
         for leaf in part.leaves():
+            if leaf.media_type == "text/html" and self._is_words(leaf):
+                page = self._decoded(leaf, beside=True)
+                if page.strip():
+                    self._pages.take_back(before)
+                    self._pages.add(parse_page(page))
+                continue
             kind, _, form = leaf.media_type.partition("/")
             file = leaf.filename or leaf.disposition == "attachment" or form == "calendar"
             if file or kind not in ("text", "multipart"):
@@ -73,8 +84,8 @@ class MailBody:
         """Apple Mail writes words, a file and more words; others the same words twice, as plain text and as HTML."""
         kept: dict[str, str] = {}
         for text in texts:
-            if squeezed := "".join(text.split()):
-                kept.setdefault(squeezed, text)
+            if key := squeezed(text):
+                kept.setdefault(key, text)
         return "\n\n".join(kept.values())
 
     def _is_words(self, part: Part) -> bool:
@@ -84,23 +95,44 @@ class MailBody:
             return part.media_type != "text/calendar"
         return part.media_type in ("text/plain", "text/html") and not part.filename
 
-    def _decoded(self, part: Part) -> str:
-        if self._read >= _LONGEST_READ:
+    def _plain(self, part: Part) -> str:
+        text = self._decoded(part)
+        if part.parameters.get("format", "").lower() == "flowed":
+            text = unflow(text, del_sp=part.parameters.get("delsp", "").lower() == "yes")
+        self._pages.add_plain(text)
+        return text.strip("\r\n")
+
+    def _page(self, part: Part) -> str:
+        page = self._decoded(part)
+        if not page.strip():
+            return ""
+        tree = parse_page(page)
+        words = page_to_text(page, tree, mark_quotes)
+        self._pages.add(tree, words)
+        return words
+
+    def _decoded(self, part: Part, *, beside: bool = False) -> str:
+        """`beside`: it is not the part the words are taken from, so that nothing of them is missing if it is cut."""
+        if self._read >= _LONGEST_READ and not beside:
             self._note_cut()
             return ""
-        data = part.body(self._notes)
         is_html = part.media_type == "text/html"
         limit = _LONGEST_HTML if is_html else _LONGEST_READ
+        data = part.body(self._notes, limit)
         whole = len(data) <= limit
         if not whole:
+            if is_html:
+                self._pages.give_up()
+            if beside:
+                return ""
             self._note_cut()
             data = data[:limit]
         label = part.parameters.get("charset", "")
         if is_html and not label and (meta := _META_CHARSET.search(data[:2048])):
             label = meta[1].decode("ascii", "replace")
         text = decode_labelled(data, label, self._notes, guess=not self._read, whole=whole)
-        self._read += len(data)
-        return html_to_text(text) if is_html else text.strip("\r\n")
+        self._read += 0 if beside else len(data)
+        return text
 
     def _cut(self, text: str) -> str:
         short, cut = cut_utf8(text, _LONGEST_TEXT)

@@ -14,6 +14,7 @@ _LONGEST_BLOCK = 256 * 1024
 _MOST_PARAMETERS = 100
 _REPLACEMENT = "\ufffd"
 
+_BEFORE = re.compile(rb"[\r\n]*(?:>?From [^\n]*\n)?")
 _FIELD_NAME = re.compile(rb"([!-9;-~]*)[ \t]*:")
 _FIELD_END = re.compile(rb"\n(?![ \t])")
 _LINE_END = re.compile(rb"\r?\n")
@@ -44,6 +45,12 @@ class Headers:
         """The unfolded value of the first such field, empty where there is none."""
         values = self._values.get(name)
         return unfold(values[0]) if values else ""
+
+
+def headers_start(content: bytes) -> int:
+    """Where a mail's header begins: after blank lines and the line that separates mails in a mailbox file."""
+    before = _BEFORE.match(content)
+    return before.end() if before else 0
 
 
 def read_headers(content: bytes, start: int, end: int, notes: Notes) -> tuple[Headers, int]:

@@ -1,4 +1,4 @@
-"""Who a From header names: its structure is read before any encoded word, so no decoded word becomes an address.
+"""Whom a header such as From names: its structure is read before any encoded word, so that none becomes an address.
 
 The libraries at hand disagree about headers such as `From: vip@bank.example <attacker@evil.example>`, and a wrong
 answer here is a stranger served as a customer.
@@ -72,17 +72,20 @@ class _Item:
         return _named(phrase or comment, [None], notes) if phrase or comment else []
 
 
-def read_mailboxes(line: str, notes: Notes) -> list[Mailbox]:
-    """The mailboxes of one unfolded header in order, at most 1,000; one without an address only if it is alone."""
+def read_mailboxes(line: str, notes: Notes, most: int = _MOST_MAILBOXES, cut: tuple[str, str] = _CUT) -> list[Mailbox]:
+    """The mailboxes of one unfolded header in order; one without an address only if it is alone.
+
+    `cut`: the warning where there are more than `most`.
+    """
     boxes: list[Mailbox] = []
-    for number, item in enumerate(_items(line, notes)):
-        if max(number, len(boxes)) >= _MOST_MAILBOXES:
-            notes.add(*_CUT)
+    for number, item in enumerate(_items(line, notes, cut)):
+        if max(number, len(boxes)) >= most:
+            notes.add(*cut)
             break
         boxes += item.mailboxes(notes)
-    del boxes[_MOST_MAILBOXES:]
+    del boxes[most:]
     poses = any(box.poses for box in boxes if box.address is None)
-    if "from_cut" in notes and len([box for box in boxes if box.address]) == 1:
+    if cut[0] in notes and len([box for box in boxes if box.address]) == 1:
         poses = True  # who else is named was not read
     usable: list[Mailbox] = []
     loose = ""
@@ -95,13 +98,13 @@ def read_mailboxes(line: str, notes: Notes) -> list[Mailbox]:
     return usable or boxes[:1]
 
 
-def _items(line: str, notes: Notes) -> Iterator[_Item]:
+def _items(line: str, notes: Notes, cut: tuple[str, str]) -> Iterator[_Item]:
     item = _Item()
     angle: list[str] | None = None
     depth = 0
     for number, token in enumerate(_TOKEN.finditer(line)):
         if number == _MOST_TOKENS:
-            notes.add(*_CUT)
+            notes.add(*cut)
             break
         text = token[0]
         special = text if token.lastgroup == "special" else ""
@@ -128,7 +131,9 @@ def _items(line: str, notes: Notes) -> Iterator[_Item]:
 
 
 def _address(written: str) -> str | None:
-    text = _ROUTE.sub("", written.strip(), count=1) if written.lstrip().startswith("@") else written.strip()
+    text = written.strip()
+    if route := _ROUTE.match(text):
+        text = text[route.end() :]
     if len(text) > _LONGEST_ADDRESS or not (parts := _ADDRESS.fullmatch(compose(text).lower())):
         return None
     local, domain = parts.groups()

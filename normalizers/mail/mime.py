@@ -8,12 +8,14 @@ import re
 from collections.abc import Iterator
 
 from normalizers.mail.headers import Headers, parameters, read_headers
-from normalizers.mail.transfer import decode_transfer
+from normalizers.mail.pieces import PartPieces, pieces_of
+from normalizers.mail.transfer import decode_transfer, note_damage, transfer_encoding
 from normalizers.notes import Notes
 
 _MOST_PARTS = 1000
 _DEEPEST = 50
 _MOST_DELIMITERS = 20_000
+_LARGE = 64 * 1024
 
 _DELIMITER_END = re.compile(rb"(--)?[ \t]*(?:\r?\n|\Z)")
 _MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,99}/[a-z0-9][a-z0-9!#$&^_.+-]{0,99}(?=[\s;,(]|$)")
@@ -47,10 +49,33 @@ class Part:
         for child in self.children:
             yield from child.leaves()
 
-    def body(self, notes: Notes) -> bytes:
-        """With the transfer encoding undone."""
+    @property
+    def is_large(self) -> bool:
+        """Whether its content, decoded, does not belong into memory whole."""
+        return self._end - self._start > _LARGE
+
+    def body(self, notes: Notes, most: int | None = None) -> bytes:
+        """With the transfer encoding undone; of a large part the first `most` bytes or a little more."""
+        if most is not None and self._end - self._start > 4 * most + _LARGE:
+            return self._beginning(most, notes)
         encoding = self.headers.first("content-transfer-encoding")
         return decode_transfer(self._content[self._start : self._end], encoding, notes)
+
+    def pieces(self, notes: Notes) -> PartPieces:
+        """The same, read piece by piece when it is needed."""
+        encoding = transfer_encoding(self.headers.first("content-transfer-encoding"), notes)
+        pieces = pieces_of(self._content, self._start, self._end, encoding)
+        if not pieces.in_order:
+            note_damage(notes)
+        return pieces
+
+    def _beginning(self, most: int, notes: Notes) -> bytes:
+        read = bytearray()
+        for piece in self.pieces(notes):
+            read += piece
+            if len(read) > most:
+                break
+        return bytes(read)
 
     def raw_body(self) -> memoryview:
         """As it came."""

@@ -9,32 +9,23 @@ import os
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
-from itertools import count
 from pathlib import Path
 
 from gateway.queue.embedded.embedded import EmbeddedOptions, embedded
-from tests.benchmarks import queueing, tagging, webhooks
+from tests.benchmarks import mail_servers, mails, queueing, tagging, webhooks
 from tests.benchmarks.contenders import HEADING, Client, Contender, measure, python, ratio
-from tests.benchmarks.load import Http, Smtp
+from tests.benchmarks.load import Http
 from tests.benchmarks.natives import natives
 from tests.support import free_port
 
 FORM_ROUNDS, FORM_SECONDS = 15, 1.0
 """Many short rounds: what else the machine does comes and goes by the second."""
 ROUNDS, SECONDS = 5, 2.0
-HTTP_CONNECTIONS, SMTP_SESSIONS = 64, 16
+HTTP_CONNECTIONS = 64
 FORM = (
     '{"name":"김민수","email":"minsu@acme.example","subject":"결제 오류",'
     '"message":"영수증이 두 번 결제됐어요. ' + "주문 번호는 20261122-0042 입니다. " * 16 + '"}'
 ).encode()
-MAIL = (
-    "From: =?utf-8?b?6rmA66+87IiY?= <minsu@acme.example>\r\nTo: support@example.com\r\n"
-    "Subject: =?utf-8?b?6rKw7KCcIOyYpOulmA==?=\r\nMessage-ID: <{n}@load.example>\r\n"
-    "Date: Sun, 22 Nov 2026 14:00:00 +0900\r\nMIME-Version: 1.0\r\n"
-    "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
-    + "영수증이 두 번 결제됐어요. 확인 부탁드립니다.\r\n" * 26
-    + "\r\n.\r\n"
-)
 CONFIG = """\
 http: {{host: 127.0.0.1, port: {http}}}
 queue: {{url: "{redis}"}}
@@ -43,7 +34,6 @@ objects: {{url: "file://{folder}/objects"}}
 directory: [{{type: file, path: config/customers.csv}}]
 channels:
   contact: {{type: web_form, brand: example}}
-  support: {{type: email, listen: "127.0.0.1:{smtp}", recipients: [support@example.com]}}
 """
 
 
@@ -63,26 +53,20 @@ def webhook(request: Callable[[], bytes]) -> Client:
     return lambda until, latencies: Http(request, b"HTTP/1.1 20", until, latencies)
 
 
-def smtp() -> Client:
-    """A mail client; every mail is a new one."""
-    numbers = count()
-    return lambda until, latencies: Smtp(lambda: MAIL.format(n=next(numbers)).encode(), until, latencies)
-
-
-def gateway(stack: ExitStack, folder: Path, name: str, redis: str) -> tuple[int, int, int]:
-    """A gateway with a form and a mailbox: its port for HTTP, that for SMTP, and its pid."""
-    form, mail = free_port(), free_port()
+def gateway(stack: ExitStack, folder: Path, name: str, redis: str) -> tuple[int, int]:
+    """A gateway with a form: its port and its pid."""
+    form = free_port()
     config = folder / f"{name}.yaml"
-    config.write_text(CONFIG.format(http=form, smtp=mail, redis=redis, folder=folder, name=name), encoding="utf-8")
-    return form, mail, stack.enter_context(python("-m", "gateway", "run", "--config", str(config), port=form))
+    config.write_text(CONFIG.format(http=form, redis=redis, folder=folder, name=name), encoding="utf-8")
+    return form, stack.enter_context(python("-m", "gateway", "run", "--config", str(config), port=form))
 
 
-def start(stack: ExitStack, folder: Path, redis: str) -> tuple[dict[str, Contender], list[Contender]]:
-    """Everybody, listening: the form and its peers by name, and who takes mail."""
-    hello, read_json, fastapi, stock = (free_port() for _ in range(4))
+def start(stack: ExitStack, folder: Path, redis: str) -> dict[str, Contender]:
+    """Everybody, listening: the form and its peers by name."""
+    hello, read_json, fastapi = (free_port() for _ in range(3))
     peers = "tests.benchmarks.peers"
-    form, mail, gateway_pid = gateway(stack, folder, "gateway", redis)
-    away, _, away_pid = gateway(stack, folder, "away", f"redis://127.0.0.1:{free_port()}")
+    form, gateway_pid = gateway(stack, folder, "gateway", redis)
+    away, away_pid = gateway(stack, folder, "away", f"redis://127.0.0.1:{free_port()}")
     others = {
         name: Contender(about, port, HTTP_CONNECTIONS, pid, http(request, b"HTTP/1.1 20"))
         for name, about, port, pid, request in natives(stack, folder, redis, FORM)
@@ -118,16 +102,6 @@ def start(stack: ExitStack, folder: Path, redis: str) -> tuple[dict[str, Contend
             http(post("/channels/contact"), b"HTTP/1.1 202"),
         ),
     ]
-    mails = [
-        Contender(
-            "stock aiosmtpd, discards",
-            stock,
-            SMTP_SESSIONS,
-            stack.enter_context(python("-m", f"{peers}.aiosmtpd_discard", str(stock), port=stock)),
-            smtp(),
-        ),
-        Contender("gateway, SMTP end to end", mail, SMTP_SESSIONS, gateway_pid, smtp()),
-    ]
     forms.append(
         Contender(
             "gateway, Redis away: the form into the spool",
@@ -137,7 +111,7 @@ def start(stack: ExitStack, folder: Path, redis: str) -> tuple[dict[str, Contend
             http(post("/channels/contact"), b"HTTP/1.1 202"),
         )
     )
-    return {**dict(zip(("hello", "read_json", "fastapi", "form", "away"), forms, strict=True)), **others}, mails
+    return {**dict(zip(("hello", "read_json", "fastapi", "form", "away"), forms, strict=True)), **others}
 
 
 def start_webhooks(stack: ExitStack, folder: Path, redis: str) -> list[Contender]:
@@ -156,10 +130,10 @@ def start_webhooks(stack: ExitStack, folder: Path, redis: str) -> list[Contender
     ]
 
 
-def report(forms: dict[str, Contender], mails: list[Contender], hooks: list[Contender]) -> None:
+def report(forms: dict[str, Contender], hooks: list[Contender]) -> None:
     """Print the table and the ratios."""
     print(f"\n{HEADING}")
-    for contender in (*forms.values(), *mails, *hooks):
+    for contender in (*forms.values(), *hooks):
         print(contender)
     form = forms["form"]
     print(f"\nper CPU second: form / hello         {ratio(form, forms['hello'])}   goal 0.50")
@@ -171,8 +145,6 @@ def report(forms: dict[str, Contender], mails: list[Contender], hooks: list[Cont
         else:
             print(f"                {name}: not installed, not measured")
     print(f"                Redis away / up      {ratio(forms['away'], form)}   goal 0.75")
-    stock, mail = mails
-    print(f"                mail / aiosmtpd      {ratio(mail, stock)}   durable, parsed and stored against discarded")
 
 
 def main() -> None:
@@ -185,17 +157,17 @@ def main() -> None:
         redis = runner.run(context.__aenter__()).url
         stack.callback(lambda: runner.run(context.__aexit__(None, None, None)))
         print(
-            f"{HTTP_CONNECTIONS} HTTP connections with {len(FORM)} bytes of JSON, {SMTP_SESSIONS} SMTP sessions with "
-            f"{len(MAIL.encode())} bytes of mail, many per session; {FORM_ROUNDS} rounds of {FORM_SECONDS:g} s for the "
-            f"form and its peers, {ROUNDS} of {SECONDS:g} s for the rest, medians; Redis fsync everysec; "
-            "gateway logs each message"
+            f"{HTTP_CONNECTIONS} HTTP connections with {len(FORM)} bytes of JSON; {FORM_ROUNDS} rounds of "
+            f"{FORM_SECONDS:g} s for the form and its peers, {ROUNDS} of {SECONDS:g} s for the rest, medians; "
+            "Redis fsync everysec; gateway logs each message"
         )
-        forms, mails = start(stack, folder, redis)
+        forms = start(stack, folder, redis)
         measure([*forms.values()], FORM_ROUNDS, FORM_SECONDS)
-        measure(mails, ROUNDS, SECONDS)
         hooks = start_webhooks(stack, folder, redis)
         measure(hooks, ROUNDS, SECONDS)
-        report(forms, mails, hooks)
+        report(forms, hooks)
+    mail_servers.main()
+    mails.main()
     queueing.main()
     print("\nThe tagging step alone, warm:")
     asyncio.run(tagging.main())

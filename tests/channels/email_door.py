@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
+from channels.api import Receipt
 from channels.email.adapter import EmailAdapter
 from channels.email.settings import EmailSettings
 from channels.testing_host import FakeHost
@@ -55,11 +57,24 @@ class Client:
         return await self.reply()
 
 
+class MailHost(FakeHost):
+    """Remembers what was on the scratch disk, too: the door removes it."""
+
+    def __init__(self, inbox: str) -> None:
+        super().__init__(inbox)
+        self.files: dict[str, bytes] = {}
+
+    async def intake(self, payload: Any, /) -> Receipt:
+        if payload.file:
+            self.files[payload.file] = Path(payload.file).read_bytes()
+        return await super().intake(payload)
+
+
 class Listening:
     """An adapter behind its socket, before a fake gateway."""
 
     def __init__(self, settings: dict[str, Any], host: FakeHost) -> None:
-        basic = {"type": "email", "listen": "127.0.0.1:0", "recipients": ["support@example.com"]}
+        basic = {"type": "email", "listen": "127.0.0.1:0", "recipients": ["support@example.com"], "error_delay": "0"}
         self.host = host
         self.adapter = EmailAdapter(EmailSettings.model_validate(basic | settings), host)
         self._lifespan = AsyncExitStack()
@@ -88,12 +103,13 @@ class Listening:
 
     @property
     def contents(self) -> list[bytes]:
-        return [payload.content for payload in self.host.payloads]
+        files = self.host.files if isinstance(self.host, MailHost) else {}
+        return [files[payload.file] if payload.file else payload.content for payload in self.host.payloads]
 
 
 @asynccontextmanager
 async def listening(host: FakeHost | None = None, **settings: Any) -> AsyncIterator[Listening]:
-    server = Listening(settings, host or FakeHost("support"))
+    server = Listening(settings, host or MailHost("support"))
     await server.open()
     try:
         yield server

@@ -2,8 +2,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from channels.email.smtp import data_reader
-from channels.email.smtp.data_reader import DataReader, normalized
+from channels.email.smtp import mending
+from channels.email.smtp.data_reader import DataReader
+from channels.email.smtp.mending import Mender, mended, normalized
 from tests.channels.email_door import stuffed
 
 NOT_AN_END = [
@@ -86,7 +87,7 @@ def test_the_cut_into_pieces_does_not_matter(content: bytes, piece: int):
     sent = content + b"\r\n.\r\n"
     whole = read(sent)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(data_reader, "PIECE", piece)
+        patch.setattr(mending, "PIECE", piece)
         assert read(sent) == whole
 
 
@@ -95,6 +96,27 @@ def test_the_cut_into_pieces_does_not_matter(content: bytes, piece: int):
 def test_what_is_stuffed_comes_out_as_it_was(content: bytes):
     message = normalized(content + b"\r\n")
     assert read(stuffed(message) + b"RSET\r\n") == (message, b"RSET\r\n")
+
+
+def taken(sent: bytes, sizes: list[int]) -> tuple[bytes, bytes]:
+    """As `read`, where the message is taken out of the reader while it arrives."""
+    reader, mender, message, at = DataReader(10_000), Mender(), b"", 0
+    for turn in range(len(sent)):
+        size = sizes[turn % len(sizes)]
+        rest = reader.feed(sent[at : at + size])
+        at += size
+        if turn % 2 or rest is not None:
+            message += b"".join(mended(reader.take(), mender, last=rest is not None))
+        if rest is not None:
+            return message, rest + sent[at:]
+    raise AssertionError("the end was not seen")
+
+
+@given(wire, st.lists(st.integers(1, 5), min_size=1))
+@steady
+def test_a_message_taken_in_pieces_is_the_same(content: bytes, sizes: list[int]):
+    sent = content + b"\r\n.\r\nQUIT\r\n"
+    assert taken(sent, sizes) == read(sent)
 
 
 @given(wire, st.lists(st.integers(1, 5), min_size=1))
@@ -129,6 +151,28 @@ def test_too_big_is_not_kept_in_memory_and_its_end_is_found():
         assert reader.size <= 1010
     assert reader.feed(b"\r\n.\r\nNOOP\r\n") == b"NOOP\r\n"
     assert reader.message() is None
+
+
+def test_what_is_taken_is_held_no_longer_and_counts_for_the_limit():
+    reader = DataReader(10_000)
+    for _ in range(18):
+        assert reader.feed(b"x" * 500) is None
+        assert len(reader.take()) >= 496
+        assert reader.size <= 4
+    assert not reader.too_big
+    assert reader.feed(b"x" * 998 + b"\r\n.\r\n") == b""
+    assert not reader.too_big
+    assert len(reader.take()) == 1004
+    assert (reader.take(), reader.size) == (b"", 0)
+
+
+@pytest.mark.parametrize(("size", "oversized"), [(998, False), (999, True)])
+def test_limit_is_exact_when_the_message_is_taken_in_pieces(size: int, oversized: bool):
+    reader = DataReader(1000)
+    for byte in b"x" * size + b"\r\n.\r\n":
+        reader.feed(bytes([byte]))
+        reader.take()
+    assert reader.too_big is oversized
 
 
 def test_discarded_keeps_nothing_and_finds_its_end():

@@ -6,8 +6,10 @@ import pytest
 
 from channels import registry
 from channels.api import FrontDoor, Outcome, SimulateError
+from channels.email.settings import EmailSettings
 from channels.email.simulate import compose, simulate
 from tests.channels.email_door import ACCEPTED, listening
+from tests.channels.test_email_tls import Papers
 
 SAMPLES = registry.samples("email")
 DOOR = FrontDoor(inbox="support", url="http://127.0.0.1:8080/channels/support", public_url="http://gateway.example")
@@ -99,3 +101,23 @@ async def test_nobody_listening_says_what_to_do():
         listen = f"127.0.0.1:{bound.getsockname()[1]}"
         with pytest.raises(SimulateError, match=f"nothing listens on {listen}: is the gateway running"):
             await simulate(settings.model_copy(update={"listen": listen}), DOOR, SAMPLE, {})
+
+
+@pytest.mark.parametrize("mode", ["starttls", "required", "implicit"])
+async def test_it_encrypts_where_the_inbox_does(tmp_path, mode):
+    async with listening(**Papers(tmp_path).settings(mode=mode)) as server:
+        settings = server.adapter._settings.model_copy(update={"listen": "{}:{}".format(*server.adapter.address)})
+        assert await simulate(settings, DOOR, SAMPLE, {}) == ACCEPTED
+
+
+async def test_it_writes_to_an_address_that_a_wildcard_takes():
+    async with listening(recipients=["team-*@example.com"]) as server:
+        settings = server.adapter._settings.model_copy(update={"listen": "{}:{}".format(*server.adapter.address)})
+        assert await simulate(settings, DOOR, SAMPLE, {}) == ACCEPTED
+    assert server.host.payloads[0].recipients == ("team-sample@example.com",)
+
+
+async def test_an_inbox_without_an_smtp_server_says_so():
+    settings = EmailSettings.model_validate({"type": "email", "recipients": ["a@example.com"]})
+    with pytest.raises(SimulateError, match="no SMTP server"):
+        await simulate(settings.model_copy(update={"listen": None}), DOOR, SAMPLE, {})

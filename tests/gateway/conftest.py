@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from redis.asyncio import Redis
@@ -16,6 +17,9 @@ from gateway.queue.spool.spool import SpoolLimits, open_spool
 from tests.gateway.publishing import TIERS, Told
 from tests.gateway.servers import Servers
 from tests.support import free_port
+
+if TYPE_CHECKING:
+    from tests.gateway.s3_server import S3Server
 
 
 @pytest.fixture(scope="session")
@@ -44,6 +48,24 @@ def servers(tmp_path: Path) -> Iterator[Servers]:
     servers = Servers(tmp_path / "servers")
     yield servers
     servers.stop()
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator["S3Server"]:
+    """An S3 server that lives as long as the session."""
+    from tests.gateway.s3_server import S3Server  # a third of a second, for those who need it
+
+    server = S3Server()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def s3(s3_server: "S3Server") -> "S3Server":
+    """The session's S3 server, which is empty when the test begins."""
+    s3_server.empty()
+    return s3_server
 
 
 @pytest.fixture

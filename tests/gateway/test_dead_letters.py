@@ -4,6 +4,7 @@ import base64
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -16,6 +17,7 @@ from gateway import parts
 from gateway.identity import identify, identity_of
 from gateway.inboxes import Inboxes
 from gateway.metrics import Metrics
+from gateway.normalizing.pool import Normalizing
 from gateway.objects import Objects
 from gateway.queue.connection.deployment import deployment
 from gateway.queue.dead_letter_box import DeadLetterBox
@@ -69,7 +71,12 @@ class House:
                 patch.setattr(channels.web_form, "CHANNEL", replace(channels.web_form.CHANNEL, normalize=normalize))
             async with parts.directory(self.settings, prepared, Metrics()) as directory:
                 inboxes = Inboxes(
-                    self.settings, directory=directory, publisher=self._publisher, objects=objects, metrics=Metrics()
+                    self.settings,
+                    directory=directory,
+                    publisher=self._publisher,
+                    objects=objects,
+                    normalizing=Normalizing(Path(self.settings.spool.dir)),
+                    metrics=Metrics(),
                 )
                 return await inboxes.pipeline("contact", self.settings.channels["contact"])(payload)
 

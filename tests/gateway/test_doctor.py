@@ -11,6 +11,8 @@ import trustme
 from aiohttp import web
 
 import gateway.doctor
+from channels.email.adapter import EmailAdapter
+from channels.testing_host import FakeHost
 from gateway.doctor import CHECKS, checks, examine, ok
 from gateway.doctor import queue as queue_check
 from gateway.queue.depths import Depths
@@ -371,6 +373,70 @@ async def tls(scene, certificate, level, words):
         ((graded, what),) = await scene.look("tls")
     assert graded == level
     assert words in what
+
+
+MAIL = 'channels: {support: {type: email, listen: "%s", recipients: [a@b.example], hostname: mx.b.example%s}}'
+
+
+@pytest.mark.parametrize(
+    ("name", "days", "found"),
+    [
+        ("mx.b.example", 90.5, ["ok: the mail certificate of inbox support is good for 90 days"]),
+        ("*.b.example", 5.5, ["warning: the mail certificate of inbox support ends in 5 days"]),
+        ("mx.b.example", -0.5, ["failing: the mail certificate of inbox support has ended"]),
+        (
+            "mx.c.example",
+            90.5,
+            [
+                "ok: the mail certificate of inbox support is good for 90 days",
+                "warning: the mail certificate of inbox support is not for its hostname, mx.b.example",
+            ],
+        ),
+    ],
+)
+async def test_the_certificate_of_mail_is_looked_at_on_disk(scene, monkeypatch, name, days, found):
+    began = datetime.now(UTC) + timedelta(days=days - 300)
+    pair = trustme.CA().issue_cert(name, not_before=began, not_after=began + timedelta(days=300))
+    assert await mail_tls(scene, monkeypatch, pair, pair.private_key_pem) == found
+
+
+async def test_a_certificate_of_mail_and_its_key_have_to_belong_together(scene, monkeypatch):
+    authority = trustme.CA()
+    other = authority.issue_cert("mx.b.example").private_key_pem
+    found = await mail_tls(scene, monkeypatch, authority.issue_cert("mx.b.example"), other)
+    assert found == ["failing: inbox support: tls.certificate and tls.key do not belong together"]
+
+
+async def mail_tls(scene, monkeypatch, pair, key):
+    """What is said of it, besides the public URL."""
+    (scene.folder / "mail.pem").write_bytes(pair.cert_chain_pems[0].bytes())
+    (scene.folder / "mail.key").write_bytes(key.bytes())
+    tls = f", tls: {{certificate: {scene.folder}/mail.pem, key: {scene.folder}/mail.key}}"
+    monkeypatch.setattr("tests.gateway.test_doctor.CONFIG", in_place_of_the_form(MAIL % ("0.0.0.0:2525", tls)))
+    _, *found = await scene.look("tls")
+    return [f"{level}: {what}" for level, what in found]
+
+
+def in_place_of_the_form(channels):
+    return CONFIG.replace("channels: {{contact: {{type: web_form}}}}", channels.replace("{", "{{").replace("}", "}}"))
+
+
+@pytest.mark.parametrize(("listen", "said"), [("127.0.0.1:2525", []), ("0.0.0.0:2525", ["warning"])])
+async def test_mail_without_tls_is_told_where_it_comes_from_beyond_this_machine(scene, monkeypatch, listen, said):
+    monkeypatch.setattr("tests.gateway.test_doctor.CONFIG", in_place_of_the_form(MAIL % (listen, "")))
+    assert [level for level, _ in (await scene.look("tls"))[1:]] == said
+
+
+async def test_an_inbox_greets_through_its_tls_and_to_its_balancers(scene, monkeypatch):
+    pair = trustme.CA().issue_cert("mx.b.example")
+    (scene.folder / "mail.pem").write_bytes(pair.private_key_and_cert_chain_pem.bytes())
+    files = f"certificate: {scene.folder}/mail.pem, key: {scene.folder}/mail.pem, mode: implicit"
+    listen, more = f"127.0.0.1:{free_port()}", f", tls: {{{files}}}, proxy_protocol_from: [127.0.0.1]"
+    monkeypatch.setattr("tests.gateway.test_doctor.CONFIG", in_place_of_the_form(MAIL % (listen, more)))
+    inbox = EmailAdapter(scene.settings().channels["support"], FakeHost("support"))
+    async with inbox.lifespan():
+        _, (level, what) = await scene.look("listening")
+    assert (level, what) == ("ok", f"inbox support greets at {listen}")
 
 
 async def test_a_public_url_without_tls_is_told_unless_nobody_else_reaches_it(scene):

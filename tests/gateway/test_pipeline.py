@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,13 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from channels.api import Channel, ChannelSettings, Outcome, Raw
+from channels.api import Outcome
 from gateway import envelope as wire
 from gateway.directory.lookup import Customer
 from gateway.events import InboxEvents
 from gateway.identity import digest16, identify
 from gateway.metrics import Metrics
+from gateway.normalizing.pool import Limits, Normalizing
 from gateway.objects import Objects
 from gateway.pipeline import Pipeline
 from gateway.queue.dead_letters import DeadLetters
@@ -24,20 +24,9 @@ from gateway.queue.publisher import Publisher
 from gateway.queue.spool.spool import SpoolLimits
 from gateway.sealing import Inbox
 from gateway.tagging.tier import TierPolicy
-from normalizers.message import (
-    Address,
-    Attachment,
-    Incomplete,
-    Malformed,
-    Message,
-    MessageWarning,
-    Problem,
-    Proof,
-    Related,
-    Requester,
-    Thread,
-)
+from normalizers.message import Address, Proof, Related
 from tests.gateway.known_customers import KnownCustomers
+from tests.gateway.toy import OUTSIDE, TOY, Note
 from tests.support import free_port
 
 NOW = datetime(2026, 11, 22, 5, 0, 0, 123_456, tzinfo=UTC)
@@ -56,61 +45,14 @@ ROWS = [
 ]
 
 
-class Note(msgspec.Struct, frozen=True, kw_only=True):
-    key: str = "n-1"
-    who: str = "minsu@acme.example"
-    text: str = "결제 오류"
-    proof: Proof = Proof.CLAIMED
-    fingerprint: str | None = None
-    fault: str = ""
-    parts: int = 1
-    files: tuple[bytes, ...] = ()
-    heavy: bool = False
-    sent_at: datetime | None = None
-
-
-def normalize(note: Note) -> Sequence[Message]:
-    match note.fault:
-        case "incomplete":
-            raise Incomplete(Problem("/text", "required", "Write something."))
-        case "malformed":
-            raise Malformed(Problem("", "invalid_note", "It is not a note."))
-        case "bug":
-            raise KeyError(note.text)
-        case "surrogate":
-            return [message(note, 0, "\ud800")]
-    return [message(note, n, note.text) for n in range(note.parts)]
-
-
-def message(note: Note, n: int, text: str) -> Message:
-    return Message(
-        medium="note",
-        external_id=f"{note.key}.{n}",
-        requester=Requester(addresses=(Address("email", note.who),), name="김민수"),
-        thread=Thread(key=note.key),
-        proof=note.proof,
-        fingerprint=note.fingerprint,
-        text=text,
-        sent_at=note.sent_at,
-        attachments=tuple(Attachment(name="영수증.pdf", media_type="application/pdf", content=f) for f in note.files),
-        warnings=(MessageWarning("cut", "something"),) if note.parts > 1 else (),
-    )
-
-
-TOY: Channel[ChannelSettings, Note] = Channel(
-    name="toy",
-    settings=ChannelSettings,
-    payload=Note,
-    normalize=normalize,
-    adapter=None,  # type: ignore[arg-type]
-    simulate=None,  # type: ignore[arg-type]
-    raw=lambda note: Raw(content=note.text.encode(), media_type="text/plain") if note.files else None,
-    heavy=lambda note: note.heavy,
-)
-
-
 def build(
-    publisher: Publisher, folder: Path, *, metrics: Metrics | None = None, objects: Objects | None = None, **policy
+    publisher: Publisher,
+    folder: Path,
+    *,
+    metrics: Metrics | None = None,
+    objects: Objects | None = None,
+    normalizing: Normalizing | None = None,
+    **policy,
 ) -> Pipeline[Note]:
     minimum = {"premium": Proof.CLAIMED, "business": Proof.CLAIMED, **policy}
     return Pipeline(
@@ -126,6 +68,7 @@ def build(
         publisher=publisher,
         dead_letters=DeadLetters(publisher, keep_ms=60_000),
         objects=objects or Objects(folder / "objects"),
+        normalizing=normalizing or Normalizing(folder),
         events=InboxEvents("toy", "notes", metrics or Metrics()),
         keep_ms=60_000,
         clock=lambda: NOW,
@@ -246,7 +189,7 @@ async def test_a_malformed_payload_is_a_dead_letter_whole(intake, redis):
     letter = await only(redis, "dead")
     assert msgspec.json.decode(letter[b"payload"], type=Note) == note
     assert (letter[b"reason"], letter[b"channel"], letter[b"inbox"]) == (b"malformed", b"toy", b"notes")
-    assert re.fullmatch(rb"Malformed at test_pipeline.py:\d+\npayload: It is not a note.", letter[b"error"])
+    assert re.fullmatch(rb"Malformed at toy.py:\d+\npayload: It is not a note.", letter[b"error"])
     assert (letter[b"attempts"], letter[b"received_at"]) == (b"1", b"2026-11-22T05:00:00.123000Z")
 
 
@@ -291,9 +234,114 @@ async def test_files_and_the_original_are_in_the_object_store(intake, redis):
     assert Path(data.raw.uri.removeprefix("file://")).read_text(encoding="utf-8") == "결제 오류"
 
 
-async def test_heavy_payloads_take_the_same_path(intake, redis):
-    assert (await intake(Note(heavy=True))).outcome is Outcome.ACCEPTED
-    assert (await intake(Note(heavy=True, fault="malformed"))).outcome is Outcome.REJECTED
+@pytest.fixture
+async def normalizing(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(OUTSIDE)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    async with Normalizing(scratch, Limits(timeout=1.0, memory=2**30)) as normalizing:
+        yield normalizing
+    assert not list(scratch.iterdir())
+
+
+@pytest.fixture
+def heavy(publisher, tmp_path, normalizing):
+    """The intake, with a worker that is given a second."""
+    return build(publisher, tmp_path, normalizing=normalizing)
+
+
+async def test_heavy_payloads_take_the_same_path(heavy, intake, redis):
+    assert (await heavy(Note(heavy=True))).outcome is Outcome.ACCEPTED
+    assert (await heavy(Note(heavy=True, key="n-2", fault="malformed"))).outcome is Outcome.REJECTED
+    assert (await heavy(Note(heavy=True, key="n-3", fault="incomplete"))).problems[0].pointer == "/text"
+    envelope = await event(redis, "premium")
+    assert (await intake(Note())).references[0].duplicate
+    assert envelope.data.text == "결제 오류"
+
+
+async def test_large_files_of_a_heavy_payload_are_stored_whole(heavy, redis):
+    content, photo = bytes(range(256)) * 1024, b"\xff\xd8\xff" * 100_000
+    assert (await heavy(Note(heavy=True, content=content, files=(b"%PDF", photo)))).outcome is Outcome.ACCEPTED
+    kept = [Path(str(one.uri).removeprefix("file://")) for one in (await event(redis, "premium")).data.attachments]
+    assert [path.read_bytes() for path in kept] == [b"%PDF", photo, content]
+
+
+async def test_files_are_known_by_their_content_too(heavy, redis):
+    program, page = b"\x7fELF" + bytes(100_000), b"%PDF-1.7" + bytes(100)
+    await heavy(Note(heavy=True, files=(page, program)))
+    data = (await event(redis, "premium")).data
+    assert [one.sniffed_type for one in data.attachments] == ["application/pdf", "application/x-elf"]
+    assert {one.media_type for one in data.attachments} == {"application/pdf"}
+    assert [warning.code for warning in data.warnings] == ["attachment_poses"]
+
+
+WORST = [("bug", "KeyError at toy.py:"), ("hang", "Overrun"), ("memory", "MemoryError at toy.py:"),
+         ("abort", "Crashed"), ("exit", "Crashed")]  # fmt: skip
+
+
+@pytest.mark.parametrize(("fault", "error"), WORST)
+async def test_whatever_happens_what_is_certain_is_published_and_the_rest_buried(heavy, redis, fault, error):
+    with capture_logs() as logs:
+        receipt = await heavy(Note(heavy=True, fault=fault, content=b"the original"))
+    data = (await event(redis, "premium")).data
+    assert receipt.outcome is Outcome.ACCEPTED
+    assert [one.reference for one in receipt.references] == [data.reference]
+    assert (data.text, [warning.code for warning in data.warnings]) == ("", ["unread"])
+    assert data.raw is not None
+    assert Path(data.raw.uri.removeprefix("file://")).read_bytes() == b"the original"
+    letter = await only(redis, "dead")
+    assert (letter[b"reason"], letter[b"error"].decode().startswith(error)) == (b"error", True)
+    assert [line["event"] for line in logs] == ["message.buried", "message.accepted"]
+    assert (await heavy(Note(heavy=True, key="n-2"))).outcome is Outcome.ACCEPTED
+
+
+async def test_the_same_unreadable_payload_again_is_a_duplicate(heavy, redis):
+    first = await heavy(Note(heavy=True, fault="abort", content=b"the original"))
+    again = await heavy(Note(heavy=True, fault="abort", content=b"the original"))
+    assert (again.references[0].id, again.references[0].duplicate) == (first.references[0].id, True)
+    await only(redis, "dead")
+
+
+async def test_what_is_read_later_is_no_duplicate_of_what_was_certain(heavy, redis):
+    await heavy(Note(heavy=True, fault="abort", content=b"the original"))
+    receipt = await heavy.replay(Note(heavy=True, content=b"the original"), NOW)
+    assert not receipt.references[0].duplicate
+    assert await redis.xlen("{tickets}:premium") == 2
+
+
+@pytest.mark.parametrize("fault", ["bug", "malformed"])
+async def test_the_letter_of_a_payload_on_disk_names_where_its_original_is_kept(intake, redis, tmp_path, fault):
+    file = tmp_path / "note"
+    file.write_bytes(b"the original")
+    await intake(Note(fault=fault, file=str(file)))
+    file.unlink()
+    note = msgspec.json.decode((await only(redis, "dead"))[b"payload"], type=Note)
+    assert Path(str(note.file).removeprefix("file://")).read_bytes() == b"the original"
+
+
+async def test_the_letter_of_a_large_payload_names_it_too(intake, redis):
+    await intake(Note(fault="bug", content=b"x" * 100_000))
+    note = msgspec.json.decode((await only(redis, "dead"))[b"payload"], type=Note)
+    assert note.content == b""
+    assert len(Path(str(note.file).removeprefix("file://")).read_bytes()) == 100_000
+
+
+async def test_a_bug_in_what_is_certain_still_buries(intake, redis):
+    receipt = await intake(Note(fault="bug", who="nobody", content=b"the original"))
+    assert receipt.references[0].id.encode() == (await only(redis, "dead"))[b"id"]
+
+
+async def test_a_full_scratch_disk_is_nobodys_fault(heavy, redis):
+    receipt = await heavy(Note(heavy=True, fault="disk", content=b"the original"))
+    assert (receipt.outcome, await redis.keys("*")) == (Outcome.DEFERRED, [PROBED])
+
+
+async def test_unread_counts_one_message(publisher, tmp_path, redis):
+    metrics = Metrics()
+    await build(publisher, tmp_path, metrics=metrics)(Note(fault="bug", content=b"the original"))
+    page = metrics.render().decode()
+    assert 'gateway_messages_total{channel="toy",outcome="accepted"} 1.0' in page
+    assert 'gateway_dead_letters_total{channel="toy",reason="error"} 1.0' in page
 
 
 @pytest.mark.parametrize("fault", ["", "malformed", "bug"])

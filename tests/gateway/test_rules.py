@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from gateway.settings import ConfigError, Settings, load
 from gateway.settings.compiled import calendars, compiled_rules, promises
+from gateway.settings.patterns import meet
 from gateway.tagging.calendars import ALWAYS, BusinessHours
 from gateway.tagging.conditions import Facts, contains, regex
 from gateway.tagging.rules import Added, Rule, added
@@ -293,6 +294,41 @@ def said(folder: Path, *, rules: str = "", policies: str = "") -> list[str]:
 def test_a_rule_that_names_nothing_or_can_never_match_is_a_mistake(tmp_path, when, wrong):
     (found,) = said(tmp_path, rules=f"{{when: {{{when}}}, then: {{tags: [t]}}}}")
     assert found.startswith(wrong)
+
+
+@pytest.mark.parametrize(
+    ("to", "possible"),
+    [
+        ("support-kr@example.com", True),
+        ("support-kr+x@example.com", True),
+        ("*-kr@*", True),
+        ("s?pport-[a-k]*@example.com", True),
+        ("anything@example.net", True),
+        ("postmaster@example.com", True),
+        ("support@example.com", False),
+        ("billing-*@example.com", False),
+        ("*@example.org", False),
+    ],
+)
+def test_a_rule_for_an_address_can_match_what_a_wildcard_takes(tmp_path, to, possible):
+    text = CONFIG.replace("[support@example.com]", '["support-*@example.com", "*@example.net"]')
+    rules = f"{{when: {{to: '{to}', channel: email}}, then: {{tags: [t]}}}}"
+    path = tmp_path / "gateway.yaml"
+    path.write_text(dedent(text) % {"rules": rules, "policies": ""}, encoding="utf-8")
+    if possible:
+        load(path, environ={})
+    else:
+        with pytest.raises(ConfigError, match="can never match: no such inbox takes mail for it"):
+            load(path, environ={})
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "possible"),
+    [("*", "a*b", True), ("ab", "a*b", True), ("a", "a*b", False), ("a?c*", "*b", True), ("[!x]b", "a*", True),
+     ("[", "[*", True), ("a*", "b*", False), ("*a", "*b", False), ("", "*", True)],
+)  # fmt: skip
+def test_two_patterns_meet_where_some_text_fits_both(pattern, name, possible):
+    assert meet(pattern, name) is possible
 
 
 def test_an_expression_has_a_bounded_length(tmp_path):

@@ -33,7 +33,7 @@ class DoorSettings(ChannelSettings):
 
 def door_or_planned(name: str) -> type[ChannelSettings]:
     known: dict[str, type[ChannelSettings]] = {"door": DoorSettings, **PLANNED}
-    for ours in ("api", "chat", "twitter"):
+    for ours in ("api", "chat", "email", "twitter"):
         known[ours] = settings_class(ours)
     if name not in known:
         raise LookupError(f"no channel named {name!r}; there are: door")
@@ -195,6 +195,13 @@ def test_every_error_of_a_file_at_once_in_the_order_of_its_lines(errors):
         ("queue: {url: 'redis+cluster://h?db=3'}", "queue.url: a cluster has no databases to choose from"),
         ("queue: {url: 'redis://'}", "nothing follows redis://"),
         ("objects: {url: var/objects}", "must begin with file://, s3://, gs://, az:// and a place"),
+        ("objects: {endpoint: minio}", "objects.endpoint: must be a URL such as https://support.example.com"),
+        ("objects: {options: {allow_http: true}}", "objects.options.allow_http: must be text: put true or false in"),
+        ("objects: {readers: [{name: core, token_sha256: letmein}]}", "must be the 64 hex digits of a SHA-256"),
+        (
+            f"objects: {{readers: [{{name: a, token_sha256: {'0' * 64}}}, {{name: a, token_sha256: {'1' * 64}}}]}}",
+            "objects.readers.1.name: the reader 'a' stands twice",
+        ),
         ("tiers: {order: [gold, free, gold]}", "1:29: tiers.order.2: the tier 'gold' stands twice"),
         ("tiers: {order: [dead, free]}", "tiers.order.0: the queue keeps a key of its own named 'dead'"),
         ("tiers: {order: []}", "tiers.order: must not be empty"),
@@ -311,6 +318,63 @@ def test_addresses_clash_even_where_other_things_are_wrong(errors):
     assert [error.split(": ")[1] for error in errors(text)] == ["http.zzz", "channels.b.listen"]
 
 
+def test_inboxes_of_mail_may_share_a_listener_they_agree_on(errors):
+    text = """\
+        channels:
+          support: {type: email, recipients: [a@x.example], hostname: mx.a.example, max_size: 1MB}
+          billing: {type: email, recipients: [b@x.example], max_size: 1MB, tls: {certificate: a, key: b}}
+          sales:
+            type: email
+            hostname: mx.b.example
+            recipients: [c@x.example, B@X.example, "*@x.example"]
+          other: {type: email, recipients: [a@x.example], listen: "127.0.0.1:2526"}
+          spam: {type: email, recipients: ["*@x.example"], enabled: false}
+          front: {type: door}
+        """
+    assert errors(text) == [
+        "6:15: channels.sales.hostname: on 127.0.0.1:2525 it differs from that of inbox 'support'",
+        "7:31: channels.sales.recipients.1: on 127.0.0.1:2525 b@x.example is already a mailbox of inbox 'billing'",
+        "10:3: channels.front.listen: 127.0.0.1:2525 is already the address of inbox 'support'",
+    ]
+
+
+def test_what_one_inbox_says_of_a_shared_listener_is_so_for_all(settings):
+    found = settings("""\
+        channels:
+          support: {type: email, brand: a, recipients: [a@x.example], hostname: mx.x.example}
+          billing: {type: email, brand: b, recipients: [b@x.example], max_size: 1MB, imap: null}
+          other: {type: email, recipients: [c@x.example], listen: "127.0.0.1:2526"}
+          off: {type: email, recipients: [d@x.example], enabled: false}
+          fetched: {type: email, recipients: [e@x.example], listen: null, imap: {host: h, user: u, password: p}}
+        """)
+    listeners = {name: (inbox.hostname, inbox.max_size) for name, inbox in found.channels.items()}
+    plain = ("mail.gateway", 36_700_160)
+    both = ("mx.x.example", 1_000_000)
+    assert listeners == {"support": both, "billing": both, "other": plain, "off": plain, "fetched": plain}
+    assert [inbox.brand for inbox in found.channels.values()][:2] == ["a", "b"]
+    assert found.source.locate(("channels", "billing")) == (3, 3)
+
+
+@pytest.mark.parametrize(
+    ("inbox", "wrong"),
+    [
+        ("recipients: [a@x.example], listen: null", "listen: is null, and nothing else brings mail"),
+        ("recipients: ['a@*.example']", "recipients.0: may have one *, before the @, such as support-*@example.com"),
+        ("recipients: ['*a*@x.example']", "recipients.0: may have one *, before the @"),
+        ("recipients: [a@müller.example, A@xn--mller-kva.example]", "recipients: names an address twice"),
+        ("recipients: [a@x.example], proxy_protocol_from: [10.0.0.1/8]", "proxy_protocol_from.0: must be an address"),
+        ("recipients: [a@x.example], tls: {certificate: a}", "tls.key: is required, and missing"),
+        ("recipients: [a@x.example], tls: {certificate: a, key: b, mode: on}", "tls.mode: must be 'starttls', 'requ"),
+        ("recipients: [a@x.example], tls: {certificate: a, key: b, minimum_version: 1.2}", "tls.minimum_version: must"),
+        ("recipients: [a@x.example], max_rate: 0", "max_rate: must be at least 1"),
+        ("recipients: [a@x.example], error_delay: 2m", "error_delay: must be at most 1m"),
+    ],
+)
+def test_what_is_wrong_with_an_inbox_of_mail_is_said(errors, inbox, wrong):
+    (found,) = errors(f"channels: {{support: {{type: email, {inbox}}}}}")
+    assert f"channels.support.{wrong}" in found
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -336,14 +400,13 @@ def test_a_pattern_may_be_one_or_many(settings):
 
 def test_what_waits_for_a_later_version_is_noted_where_it_stands(settings, tmp_path):
     text = """\
-        objects: {url: "s3://bucket"}
         channels:
           front: {type: door}
           partner: {type: webhook, anything: [goes]}
         """
     notes = not_in_use(settings(text))
     assert [str(note).removeprefix(f"{tmp_path}/gateway.yaml:") for note in notes] == [
-        f"{place}: accepted, not in use yet" for place in ("1:11: objects.url", "4:3: channels.partner")
+        "3:3: channels.partner: accepted, not in use yet"
     ]
 
 
@@ -376,7 +439,7 @@ def test_every_commented_option_of_the_shipped_configuration_is_right(tmp_path):
     path.write_text(_uncommented(), encoding="utf-8")
     example = (CONFIG / ".env.example").read_text(encoding="utf-8")
     environ = dict.fromkeys(re.findall(r"(?m)^#(SLACK_\w+|X_\w+|TWILIO_\w+|SALESFORCE_\w+|CRM_\w+)=", example), "AC1")
-    found = load(path, environ=environ | {"PORTAL_TOKEN_SHA256": "0" * 64})
+    found = load(path, environ=environ | dict.fromkeys(("PORTAL_TOKEN_SHA256", "CORE_TOKEN_SHA256"), "0" * 64))
     assert {inbox.type for inbox in found.channels.values()} == {*BUILT_IN, *PLANNED}
     assert found.model_fields_set == set(Settings.model_fields)
 

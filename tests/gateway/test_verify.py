@@ -13,7 +13,11 @@ from gateway.settings import load
             'queue:\n  url: "rediss://h?ssl_ca_certs=/nowhere/ca.pem"\n',
             ":2:8: queue.url: what the TLS option ssl_ca_certs names is not there, or cannot be read",
         ),
-        ('objects: {url: "s3://bucket/prefix"}\n', ":1:16: objects.url: only file:// is in use yet"),
+        ('objects: {url: "az://box/prefix"}\n', ":1:16: objects.url: Account must be specified"),
+        (
+            'objects: {url: "s3://bucket", options: {colour: red}}\n',
+            ":1:16: objects.url: Configuration key: 'colour' is not valid for store 'S3'.",
+        ),
     ],
 )
 def test_it_is_named_where_it_stands(tmp_path, text, said):

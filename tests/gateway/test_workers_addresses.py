@@ -86,3 +86,10 @@ def test_an_inbox_is_held_on_every_address_of_its_host():
         for family, kind, protocol, _, address in socket.getaddrinfo("localhost", port, type=socket.SOCK_STREAM):
             with socket.socket(family, kind, protocol) as other, pytest.raises(OSError, match="in use"):
                 other.bind(address)
+
+
+def test_inboxes_that_share_a_listener_hold_it_once():
+    port = free_port()
+    with held(Http(host=HOST, port=0), {"support": mailbox(port), "billing": mailbox(port)}):
+        with http.reserve(HOST, port, shared=True) as worker:
+            worker.listen()

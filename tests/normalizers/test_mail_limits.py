@@ -7,6 +7,7 @@ from normalizers.mail import mailboxes
 from normalizers.mail.headers import decode_words
 from normalizers.message import Address, Message, Proof
 from normalizers.notes import Notes
+from tests.normalizers.torture import TORTURE
 
 HEADERS = b"From: Minsu Kim <minsu@acme.example>\r\nMessage-ID: <1@acme.example>\r\nSubject: Login page\r\n"
 MIXED = HEADERS + b"Content-Type: multipart/mixed; boundary=B\r\n\r\n"
@@ -70,7 +71,9 @@ def test_just_a_thousand_parts_are_all_read() -> None:
 def test_the_hundred_and_first_attachment() -> None:
     parts = b"".join(b"--B\r\nContent-Type: image/png; name=%d.png\r\n\r\nx\r\n" % number for number in range(101))
     message = read(MIXED + parts + b"--B--\r\n")
-    assert [attachment.name for attachment in message.attachments] == [f"{number}.png" for number in range(100)]
+    assert [attachment.name for attachment in message.attachments] == [f"{number}.png" for number in range(101)]
+    assert [attachment.omitted_reason for attachment in message.attachments] == [None] * 100 + ["too_many"]
+    assert message.attachments[100].content is None
     assert codes(message) == ["attachments_cut"]
 
 
@@ -132,9 +135,81 @@ def test_a_long_name_is_decoded_once_for_all_its_addresses(monkeypatch: pytest.M
     assert (len(boxes), len(decoded)) == (1_000, 1)
 
 
-def test_only_large_mail_is_heavy() -> None:
-    assert not heavy(MailPayload(content=b"x" * 128 * 1024))
-    assert heavy(MailPayload(content=b"x" * (128 * 1024 + 1)))
+def test_an_author_of_at_signs_is_looked_at_once() -> None:
+    message = read(b"From: " + b"@" * 60_000 + b"\r\n\r\nhi")
+    assert message.requester.addresses == ()
+
+
+def test_headers_of_256_kib_are_the_last_that_are_read() -> None:
+    long = b"".join(b"X-%d: " % number + b"x" * 60_000 + b"\r\n" for number in range(5))
+    message = read(b"From: a@b.kr\r\n" + long + b"Subject: unread\r\n\r\nhi")
+    assert (message.subject, message.text, codes(message)) == (None, "hi", ["headers_cut"])
+
+
+def test_just_a_thousand_headers_are_all_read() -> None:
+    message = read(b"x: y\r\n" * 998 + b"Subject: read\r\nFrom: a@b.kr\r\n\r\nhi")
+    assert (message.subject, codes(message)) == ("read", [])
+
+
+def test_a_header_of_just_64_kib_is_whole() -> None:
+    folded = b"x" * 65_000 + b"\r\n <1@acme.example>"
+    message = read(b"From: a@b.kr\r\nReferences: " + folded + b"\r\n\r\nhi")
+    assert (message.thread.references, codes(message)) == (("<1@acme.example>",), [])
+
+
+def test_a_page_past_2_mib_is_cut() -> None:
+    page = b"<p>before</p>" + b"<p title='" + b"x" * 2**21 + b"'>after</p>"
+    message = read(HEADERS + b"Content-Type: text/html\r\n\r\n" + page)
+    assert "before" in message.text
+    assert "after" not in message.text
+    assert "text_cut" in codes(message)
+
+
+def test_what_one_text_leaves_over_of_a_megabyte_is_all_the_others_get() -> None:
+    part = b"--B\r\n\r\n" + b"%d" + b"x" * 400_000 + b"\r\n"
+    parts = b"".join(part.replace(b"%d", b"%d " % number) for number in range(5))
+    message = read(MIXED + parts + b"--B--\r\n")
+    assert message.text.startswith("0 x")
+    assert len(message.text) == 256 * 1024
+    assert codes(message) == ["text_cut"]
+
+
+def test_a_zip_bomb_is_a_file_like_any_other() -> None:
+    message = read(TORTURE["zip bomb"](30_000))
+    (file,) = message.attachments
+    assert (file.name, (file.content or b"")[:4]) == ("bomb.zip", b"PK\x03\x04")
+
+
+def test_mails_in_mails_are_not_opened() -> None:
+    message = read(HEADERS + b"Content-Type: message/rfc822\r\n\r\n" * 1_000 + b"\r\nthe words")
+    assert len(message.attachments) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "worker"),
+    [
+        (b"x" * 24 * 1024, False),
+        (b"x" * (24 * 1024 + 1), True),
+        (b"<" * 1000, False),
+        (b"<" * 1001, True),
+        (b"\n" * 1000, False),
+        (b"\n" * 1001, True),
+        (b"Content-Transfer-Encoding: BASE64" + b"x" * 16 * 1024, True),
+        (b"Content-Transfer-Encoding: base64" + b"x" * 16 * 1000, False),
+        (b"Content-Type: Text/Calendar", True),
+        (b"From: MAILER-DAEMON@a.b", True),
+    ],
+)
+def test_what_may_take_long_is_heavy(content: bytes, worker: bool) -> None:
+    assert heavy(MailPayload(content=content)) is worker
+
+
+def test_what_nobody_sent_is_heavy() -> None:
+    assert heavy(MailPayload(content=b"x", null_sender=True))
+
+
+def test_what_is_on_disk_is_heavy() -> None:
+    assert heavy(MailPayload(content=b"", file="/scratch/1"))
 
 
 def nested(levels: int) -> bytes:

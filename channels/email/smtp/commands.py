@@ -8,8 +8,9 @@ from aiosmtpd.smtp import Envelope
 
 from channels.api import Refusal
 from channels.email.smtp import replies
-from channels.email.smtp.connection import SmtpConnection
+from channels.email.smtp.admission import party
 from channels.email.smtp.desk import Desk
+from channels.email.smtp.entrance import SmtpEntrance
 from channels.email.smtp.mailboxes import NotOurs
 
 # Nearly every address; what it does not match goes to the full grammar, which takes 50 times as long.
@@ -23,21 +24,25 @@ class Transaction(Envelope):
     """Whether a recipient too many was reported."""
 
 
-class SmtpCommands(SmtpConnection):
-    """Everything but DATA and QUIT."""
+class SmtpCommands(SmtpEntrance):
+    """Everything but STARTTLS, DATA and QUIT."""
 
     envelope: Transaction
 
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk)
         self._settings = desk.settings
-        self._greeted = False
+        self._helo = ""
+
+    def _forget(self) -> None:
+        self._helo = ""
+        self._set_rset_state()
 
     def _set_rset_state(self) -> None:
         self.envelope = Transaction()
 
     def ehlo(self, name: str) -> bytes:
-        return self._hello(name, self._desk.extended_hello)
+        return self._hello(name, self._desk.extended_hello(secure=self._secure))
 
     def helo(self, name: str) -> bytes:
         return self._hello(name, self._desk.hello)
@@ -45,12 +50,12 @@ class SmtpCommands(SmtpConnection):
     def _hello(self, name: str, reply: bytes) -> bytes:
         if not name:
             return replies.SYNTAX
-        self._greeted = True
+        self._helo = name
         self._set_rset_state()
         return reply
 
     def mail(self, argument: str) -> bytes:
-        if not self._greeted:
+        if not self._helo:
             return replies.HELLO_FIRST
         if self.envelope.mail_from is not None:
             return replies.SENDER_TWICE
@@ -71,6 +76,9 @@ class SmtpCommands(SmtpConnection):
         if int(size) > self._settings.max_size:
             self._desk.refused(Refusal.OVERSIZED, "message announced too big")
             return replies.TOO_BIG
+        if self._settings.max_rate and not self._desk.rates.take(party(self._peer)):
+            self._desk.refused(Refusal.TOO_MANY, "too many messages")
+            return replies.TOO_MANY_MESSAGES
         self.envelope.mail_from = address
         return replies.SENDER_OK
 
@@ -85,10 +93,11 @@ class SmtpCommands(SmtpConnection):
             return replies.BAD_RECIPIENT
         if parameters:
             return replies.UNKNOWN_PARAMETER
-        recipient = self._desk.mailboxes.find(address)
-        if isinstance(recipient, NotOurs):
-            self._desk.refused(Refusal.FORGED, recipient.value)
-            return replies.FOREIGN_DOMAIN if recipient is NotOurs.DOMAIN else replies.UNKNOWN_MAILBOX
+        found = self._desk.mailboxes.find(address)
+        if isinstance(found, NotOurs):
+            self._desk.refused(Refusal.FORGED, found.value)
+            return replies.FOREIGN_DOMAIN if found is NotOurs.DOMAIN else replies.UNKNOWN_MAILBOX
+        _, recipient = found
         recipients = self.envelope.rcpt_tos
         if recipient not in recipients:
             if len(recipients) >= self._settings.max_recipients:
@@ -134,5 +143,5 @@ COMMANDS: Final[dict[bytes, Command]] = {
     b"NOOP": _always(replies.OK),
     b"HELP": _always(replies.HELP),
     b"VRFY": _always(replies.CANNOT_VERIFY),
-    **dict.fromkeys((b"EXPN", b"AUTH", b"STARTTLS", b"BDAT", b"ETRN"), _always(replies.NOT_IMPLEMENTED)),
+    **dict.fromkeys((b"EXPN", b"AUTH", b"BDAT", b"ETRN"), _always(replies.NOT_IMPLEMENTED)),
 }

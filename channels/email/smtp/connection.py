@@ -13,6 +13,7 @@ from aiosmtpd.smtp import SMTP
 from channels.api import Refusal
 from channels.email.smtp import replies
 from channels.email.smtp.desk import Desk
+from channels.email.smtp.proxied import plain
 
 BUFFER: Final = 64 * 1024
 MAX_LINE: Final = 4096
@@ -40,8 +41,12 @@ class SmtpConnection(SMTP):
         asyncio.StreamReaderProtocol.__init__(self, reader, self._cb_client_connected, self.loop)
         self._desk = desk
         self._wire: asyncio.Transport | None = None
-        self._peer: str | None = None
+        self._peer = ""
+        self._for_others = False
+        self._admitted: str | None = None
+        self._secure = False
         self._input = bytearray()
+        self._said = bytearray()
         self._deadline = math.inf
         self._between_commands = False
 
@@ -50,17 +55,22 @@ class SmtpConnection(SMTP):
         # uvloop's transports are no subclass of asyncio's.
         wire = cast("asyncio.Transport", transport)
         name = wire.get_extra_info("peername")
-        peer = name[0] if isinstance(name, tuple) else ""
+        self._peer = plain(name[0]) if isinstance(name, tuple) else ""
+        self._for_others = self._desk.balancers.has(self._peer)
+        counted = "" if self._for_others else self._peer
         if self._desk.closing:
-            wire.write(replies.SHUTTING_DOWN + b"\r\n")
-        elif not self._desk.admission.enter(peer):
+            self._turn_away(wire, replies.SHUTTING_DOWN)
+        elif not self._desk.admission.enter(counted):
             self._desk.refused(Refusal.TOO_MANY, "too many connections")
-            wire.write(replies.TOO_MANY_CONNECTIONS + b"\r\n")
+            self._turn_away(wire, replies.TOO_MANY_CONNECTIONS)
         else:
-            self._wire, self._peer = wire, peer
+            self._wire, self._admitted = wire, counted
             self._desk.sessions.add(self)
             super().connection_made(wire)
-            return
+
+    def _turn_away(self, wire: asyncio.Transport, reply: bytes) -> None:
+        if not self._desk.tls_first:
+            wire.write(reply + b"\r\n")
         wire.close()
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -69,16 +79,21 @@ class SmtpConnection(SMTP):
         aiosmtpd cancels the session here, and with it a message whose sender hung up after the dot. The
         error stays here too: told of it, the reader would forget what had come before.
         """
-        if self._peer is None:
+        if self._wire is None:
             return
-        self._desk.admission.leave(self._peer)
+        self._leave()
         if self._timeout_handle is not None:
             self._timeout_handle.cancel()
         asyncio.StreamReaderProtocol.connection_lost(self, None)
         self.transport = self._wire = None
 
+    def _leave(self) -> None:
+        if self._admitted is not None:
+            self._desk.admission.leave(self._admitted)
+            self._admitted = None
+
     def eof_received(self) -> bool | None:
-        """Half closed: what is in the buffer is still served."""
+        """Half closed: what is in the buffer is still served. TLS knows no half."""
         return asyncio.StreamReaderProtocol.eof_received(self)
 
     @property
@@ -102,8 +117,9 @@ class SmtpConnection(SMTP):
         wire = self._wire
         if wire is None or wire.is_closing():
             return
-        if reply is not None:
-            wire.write(reply + b"\r\n")
+        if last := bytes(self._said) + (b"" if reply is None else reply + b"\r\n"):
+            wire.write(last)
+        self._said.clear()
         wire.close()
         if self._timeout_handle is not None:
             self._timeout_handle.cancel()
@@ -129,9 +145,15 @@ class SmtpConnection(SMTP):
             self._part(replies.TIMED_OUT)
 
     async def push(self, status: AnyStr) -> None:
+        """Said before the next wait: a client that sends commands in one piece hears the replies in one (RFC 2920)."""
+        self._said += (status if isinstance(status, bytes) else status.encode("ascii", "replace")) + b"\r\n"
+
+    async def _say(self) -> None:
         """Raises `SessionEnded` where nobody listens any more."""
-        reply = status if isinstance(status, bytes) else status.encode("ascii", "replace")
-        self._writer.write(reply + b"\r\n")
+        if not self._said:
+            return
+        self._writer.write(bytes(self._said))
+        self._said.clear()
         try:
             await self._writer.drain()
         except ConnectionError:
@@ -139,6 +161,7 @@ class SmtpConnection(SMTP):
 
     async def _more(self) -> bytes:
         """What came in, at least a byte; raises `SessionEnded` at the end of the input."""
+        await self._say()
         chunk = await self._reader.read(4 * BUFFER)
         if not chunk:
             raise SessionEnded

@@ -1,16 +1,25 @@
 """Mail that goes round in circles, seen in its header."""
 
-LOOP_MARK = "X-Gateway-Loop"
-"""On every mail the gateway's own side sends out; a mail that comes with it has been here."""
-MAX_HOPS = 50
-"""Received lines; each server that handled the mail wrote one. Postfix calls it hopcount_limit."""
+import re
+from collections.abc import Callable
+from typing import Final
 
-_HEADER_CAP = 256 * 1024
-_MARK = f"\n{LOOP_MARK.lower()}:".encode()
+from normalizers.mail.automatic import LOOP_MARK, MAX_HOPS
+
+HEADER_CAP: Final = 256 * 1024
+"""Bytes of a mail that are looked at."""
+
+_MARKS: Final = 10
+"""Of them that are looked at."""
+_LONGEST: Final = 1000
+_MARK: Final = re.compile(rb"\n" + LOOP_MARK.encode() + rb":[ \t]*(?:\r\n[ \t]+)?([^\r\n]{1,%d})" % _LONGEST)
 
 
-def is_loop(content: bytes) -> bool:
-    """Whether the mail passed too many servers, or ours before. Looks at the header only."""
-    end = content.find(b"\r\n\r\n", 0, _HEADER_CAP)
-    header = b"\n" + content[: end if end >= 0 else _HEADER_CAP].lower()
-    return header.count(b"\nreceived:") > MAX_HOPS or _MARK in header
+def is_loop(content: bytes, ours: Callable[[str], bool]) -> bool:
+    """Whether the mail passed too many servers, or ours before: `ours` knows our addresses. The header tells."""
+    end = content.find(b"\r\n\r\n", 0, HEADER_CAP)
+    header = b"\n" + content[: end if end >= 0 else HEADER_CAP].lower()
+    if header.count(b"\nreceived:") > MAX_HOPS:
+        return True
+    marks = (mark[1] for _, mark in zip(range(_MARKS), _MARK.finditer(header), strict=False))
+    return any(ours(mark.decode("utf-8", "replace").strip(" \t<>")) for mark in marks)

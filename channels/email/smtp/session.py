@@ -6,43 +6,33 @@ cuts a sender who is still sending. Here every reply is one of `replies`, and no
 
 import asyncio
 import traceback
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Final
 
 import structlog
 
 from channels.api import Refusal
-from channels.email.arrival import Arrival
 from channels.email.smtp import replies
-from channels.email.smtp.commands import COMMANDS, SmtpCommands
+from channels.email.smtp.commands import COMMANDS
 from channels.email.smtp.connection import SessionEnded
-from channels.email.smtp.data_reader import DataReader
-from channels.email.smtp.desk import Desk
-from channels.email.smtp.hops import is_loop
+from channels.email.smtp.data import SmtpData
 
+SLOW_AFTER: Final = 10
+"""Errors between two messages from which on every reply waits, as Postfix's smtpd_soft_error_limit."""
 MAX_ERRORS: Final = 20
-"""Errors between two messages, as Postfix's smtpd_hard_error_limit."""
-FAR_TOO_BIG: Final = 2
-"""Times the limit that is read, and forgotten, before a sender is cut off."""
-LARGE: Final = 1_000_000
-"""Bytes of a message from which on a thread puts it together: 35 MB take longer than the others may wait."""
+"""Errors between two messages that end the session, as Postfix's smtpd_hard_error_limit."""
+BEFORE_TLS: Final = frozenset({b"EHLO", b"HELO", b"NOOP", b"RSET", b"HELP"})
+"""Commands that are answered without TLS where it is required, besides STARTTLS and QUIT."""
 
 log = structlog.get_logger()
 
 
-class SmtpSession(SmtpCommands):
+class SmtpSession(SmtpData):
     """Commands one after the other, and the messages between them."""
-
-    def __init__(self, desk: Desk) -> None:
-        super().__init__(desk)
-        self._commands = 0
-        self._errors = 0
-        self._held = 0
 
     async def _handle_client(self) -> None:
         try:
+            await self._enter()
             await self.push(self._desk.greeting)
             while True:
                 await self._serve()
@@ -72,7 +62,17 @@ class SmtpSession(SmtpCommands):
         if self._commands > self._desk.max_commands:
             self._desk.refused(Refusal.TOO_MANY, "too many commands")
             raise SessionEnded(replies.TOO_MANY_COMMANDS)
-        await self.push(reply)
+        if self._errors > SLOW_AFTER:
+            await self._dawdle()
+        if reply:
+            await self.push(reply)
+
+    async def _dawdle(self) -> None:
+        """Whoever makes errors by the dozen guesses addresses, or is broken: slowly, then."""
+        await self._say()
+        self._suspend_timeout()
+        await asyncio.sleep(self._desk.error_delay)
+        self._reset_timeout()
 
     async def handle_exception(self, error: Exception) -> str:
         """A bug of ours is nobody's bounce, and its text nobody's business: it may hold a password."""
@@ -93,84 +93,13 @@ class SmtpSession(SmtpCommands):
             text = argument.strip().decode()
         except UnicodeDecodeError:
             return replies.SYNTAX
-        if verb == b"DATA":
-            return await self._data(text)
         if verb == b"QUIT":
             raise SessionEnded(replies.CLOSING)
+        if verb == b"STARTTLS":
+            return await self._starttls(text)
         command = COMMANDS.get(verb)
-        return replies.UNRECOGNIZED if command is None else command(self, text)
-
-    async def _data(self, argument: str) -> bytes:
-        if argument:
-            return replies.SYNTAX
-        if self.envelope.mail_from is None:
-            return replies.SENDER_FIRST
-        if not self.envelope.rcpt_tos:
-            return replies.RECIPIENT_FIRST
-        await self.push(replies.GO_AHEAD)
-        try:
-            body = DataReader(self._settings.max_size)
-            if not await self._receive(body):
-                return replies.TRY_LATER
-            self._suspend_timeout()
-            return await self._hand_over(body)
-        finally:
-            self._reset_timeout()
-            self._room_for(0)
-            self._set_rset_state()
-
-    async def _receive(self, body: DataReader) -> bool:
-        """Reads to the end of the data; whether there was room in memory for it."""
-        began, idle, room = self.loop.time(), self._desk.idle_timeout, True
-        chunk = bytes(self._input)
-        self._input.clear()
-        while (rest := body.feed(chunk)) is None:
-            if not self._room_for(body.size):
-                room = False
-                body.discard()
-            if body.received > FAR_TOO_BIG * self._settings.max_size:
-                self._desk.refused(Refusal.OVERSIZED, "message far too big")
-                raise SessionEnded(replies.TOO_MUCH_DATA)
-            elapsed = self.loop.time() - began
-            if elapsed > idle and body.received < elapsed * self._settings.minimum_rate:
-                raise SessionEnded(replies.TIMED_OUT)
-            self._reset_timeout()
-            chunk = await self._more()
-        self._input += rest
-        return room and self._room_for(body.size)
-
-    async def _hand_over(self, body: DataReader) -> bytes:
-        content = await asyncio.to_thread(body.message) if body.size > LARGE else body.message()
-        if content is None:
-            self._desk.refused(Refusal.OVERSIZED, "message too big")
-            return replies.TOO_BIG
-        if is_loop(content):
-            self._desk.refused(Refusal.LOOP, "mail loop")
-            return replies.LOOP
-        if not self._room_for(len(content)):  # mended line ends take more than was sent
-            return replies.TRY_LATER
-        arrival = Arrival(
-            medium="smtp",
-            content=content,
-            mail_from=self.envelope.mail_from or "",
-            recipients=tuple(self.envelope.rcpt_tos),
-            peer=self._peer,
-        )
-        reply = await self._desk.deliver(arrival, self._leave_room())
-        self._commands = self._errors = 0
-        return reply
-
-    def _leave_room(self) -> Callable[[], None]:
-        """What this session holds is now to be released by calling the result, once."""
-        held, self._held = self._held, 0
-        return partial(self._desk.admission.release, held)
-
-    def _room_for(self, size: int) -> bool:
-        """Whether this session may hold so many bytes, all told."""
-        grown = size - self._held
-        if grown > 0 and not self._desk.admission.hold(grown):
-            return False
-        if grown < 0:
-            self._desk.admission.release(-grown)
-        self._held = size
-        return True
+        if command is None and verb != b"DATA":
+            return replies.UNRECOGNIZED
+        if self._desk.tls_required and not self._secure and verb not in BEFORE_TLS:
+            return replies.TLS_FIRST
+        return await self._data(text) if command is None else command(self, text)

@@ -1,0 +1,1 @@
+"""Machines that write mail nobody would."""
