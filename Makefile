@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-CONFIG ?= config/gateway.yaml
+CONFIG ?= $(or $(GATEWAY_CONFIG),config/gateway.yaml)
 
 .PHONY: setup run test check fix golden schemas bench soak lock clean
 .DEFAULT_GOAL := run

@@ -169,6 +169,10 @@ class ChannelSettings(BaseModel):
         """As it is beside inboxes that share its `listen`, itself among them: what they say of it is so for all."""
         return self
 
+    def unusable(self) -> tuple[str, str] | None:
+        """A file these settings name that cannot be used: the key, and what is wrong. Reads files, connects nowhere."""
+        return None
+
     def where(self, url: str) -> str:
         """Where senders reach this inbox; `url` is its address under the gateway's own."""
         return url

@@ -119,6 +119,10 @@ def verify(settings: Settings) -> Prepared:
             parts.objects(settings)
         except DependencyDown as error:
             raise Misconfigured(str(problem(("objects", "url"), str(error.__cause__), "value"))) from error
+    for name, inbox in settings.channels.items():
+        if inbox.enabled and (found := inbox.unusable()):
+            key, what = found
+            raise Misconfigured(str(problem(("channels", name, key), what, "value")))
     return parts.prepare_directory(settings)
 
 

@@ -78,7 +78,14 @@ _RUNNABLE_NAMES: Final = frozenset(
     "ax bin bundle com cpl dll drv dylib efi elf exe ko lnk mui o ocx out pyd run scr so sys".split()
 )
 _DOCUMENT_NAMES: Final = frozenset(
-    "csv doc docx eml gif heic htm html hwp hwpx jpeg jpg mp3 mp4 pdf png ppt pptx rtf txt webp xls xlsx zip".split()
+    "7z avi bmp csv doc docm docx eml gif gz heic htm html hwp hwpx ics jpeg jpg json key log m4a m4v md mov "
+    "mp3 mp4 msg numbers odp ods odt ogg pages pdf png ppt pptx rar rtf svg tar tgz tif tiff txt vcf wav webm "
+    "webp xls xlsm xlsx xml zip".split()
+)
+_DOCUMENT_TYPES: Final = re.compile(
+    r"(?:text|image|audio|video|message|font)/"
+    r"|application/(?:pdf|msword|rtf|zip|gzip|json|xml|(?:x-|haansoft|vnd\.hancom\.)hwpx?)\b"
+    r"|application/vnd\.(?:ms-|openxmlformats|oasis|apple\.(?:pages|numbers|keynote))"
 )
 
 _CONTROLS = re.compile(rb"[\x00-\x07\x0b\x0e-\x1a\x1c-\x1f\x7f]")
@@ -110,9 +117,10 @@ def poses(sniffed: str | None, name: str, media_type: str) -> bool:
     if sniffed not in _RUNNABLE:
         return False
     suffix = _suffix(name)
-    if not suffix:
-        return media_type not in ("", "application/octet-stream", sniffed)
-    return suffix not in _RUNNABLE_NAMES or _suffix(PurePosixPath(name).stem) in _DOCUMENT_NAMES
+    if suffix in _RUNNABLE_NAMES:
+        return _suffix(PurePosixPath(name).stem) in _DOCUMENT_NAMES
+    # A suffix that means nothing, as in libssl.so.3 or tool-1.2, is no disguise.
+    return suffix in _DOCUMENT_NAMES or _DOCUMENT_TYPES.match(media_type.lower()) is not None
 
 
 def _suffix(name: str) -> str:

@@ -16,6 +16,7 @@ from gateway.failures import account, place
 from gateway.identity import identity_of
 from gateway.inboxes import Inboxes
 from gateway.metrics import Metrics
+from gateway.normalizing.pool import NoRoom
 from gateway.objects import Kind, Objects, ObjectsUnavailable, Stored, digest_of
 from gateway.originals import Originals
 from gateway.pipeline import Pipeline
@@ -99,6 +100,8 @@ class Replayer:
                 verdict, references = await self._tried(letter)
             except (QueueUnavailable, NotTried):
                 raise
+            except NoRoom as error:
+                raise NotTried(f"the scratch disk takes nothing ({error}): see spool.dir") from error
             except ObjectsUnavailable as error:
                 raise NotTried(f"the object store takes or gives nothing ({error}): see objects.url") from error
             except Exception as error:  # what failed once may fail in any way again

@@ -19,7 +19,7 @@ from normalizers.mail.mime import read_parts
 from normalizers.mail.parcel import unwrap
 from normalizers.mail.protection import protection_of
 from normalizers.mail.said import said
-from normalizers.mail.unread import unread_message
+from normalizers.mail.unread import Known, unread_message
 from normalizers.mailed import Authentication, Mail
 from normalizers.message import Address, Kind, Malformed, Message, Problem, Proof
 from normalizers.notes import Notes
@@ -147,17 +147,7 @@ def unread(payload: MailPayload, digest: str) -> Sequence[Message]:
     Its identity is its own, so that the mail itself, once it can be read, is no duplicate of it; the external id and
     the conversation are the mail's.
     """
-    return (
-        unread_message(
-            payload.content,
-            digest,
-            medium=payload.medium,
-            mail_from=payload.mail_from,
-            recipients=payload.recipients,
-            answers=payload.answers,
-            tokens=payload.tokens,
-        ),
-    )
+    return (unread_message(payload.content, digest, msgspec.convert(payload, Known, from_attributes=True)),)
 
 
 def _subject(headers: Headers, notes: Notes) -> str | None:

@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 from aiohttp.web import RouteDef
 
 from channels.api import Host
-from channels.email.arrival import Reception
 from channels.email.imap.door import polling
+from channels.email.reception import Reception
 from channels.email.settings import EmailSettings
 from channels.email.smtp.desk import Taker
 from channels.email.smtp.listener import Listener, Listeners

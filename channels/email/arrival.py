@@ -1,19 +1,9 @@
-"""A mail that has come in through one of the doors, and the one way all of them take from there."""
+"""A mail that has come in through one of the doors."""
 
-import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
-from channels.api import Host, Receipt
-from channels.email.authentication.checks import Checks
-from channels.email.authentication.means import Means
-from channels.email.reply_tokens import HEADER, ReplyTokens
-from channels.email.settings import EmailSettings
-from normalizers.email import MailPayload
 from normalizers.mailed import Authentication
-
-_GUESSING = ("imap", "postmark")
-"""Doors that are not told MAIL FROM: an empty one says nothing there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,49 +16,11 @@ class Arrival:
     file: Path | None = None
     """Where the mail is, if it is too large for `content`; its door removes it after it was taken in."""
     mail_from: str = ""
+    null_sender: bool = False
+    """Whether the door was told that MAIL FROM is `<>`; an empty `mail_from` alone may be one that nobody knows."""
     recipients: tuple[str, ...] = ()
     peer: str | None = None
     """The address it was delivered from; None where no SMTP client is known, and so nothing to ask SPF about."""
     helo: str = ""
     authentication: Authentication | None = None
     """What a provider, whose signature was verified, found before us."""
-
-
-class Reception:
-    """Checks who sent a mail and hands it to the gateway."""
-
-    def __init__(self, settings: EmailSettings, host: Host[MailPayload]) -> None:
-        self._host = host
-        self._checks = Checks(settings.authentication, host.shared(Means))
-        self._tokens = ReplyTokens(settings.reply_tokens, host.inbox)
-
-    async def take(self, arrival: Arrival) -> Receipt:
-        """Never raises (but when cancelled): what cannot be checked is taken unchecked."""
-        authentication = await self._checks.examine(arrival)
-        answers: str | None = None
-        tokens: tuple[str, ...] = ()
-        if self._tokens.minted:
-            head = arrival.content[:HEADER] if arrival.file is None else await asyncio.to_thread(_head, arrival.file)
-            answers, tokens = self._tokens.find(arrival.recipients, head)
-        return await self._host.intake(
-            MailPayload(
-                content=arrival.content,
-                file=str(arrival.file) if arrival.file else None,
-                medium=arrival.medium,
-                mail_from=arrival.mail_from,
-                null_sender=arrival.medium not in _GUESSING and not arrival.mail_from,
-                recipients=arrival.recipients,
-                authentication=authentication,
-                answers=answers,
-                tokens=tokens,
-            )
-        )
-
-
-def _head(file: Path) -> bytes:
-    """Nothing where it cannot be read: whoever reads the whole of it will say so."""
-    try:
-        with file.open("rb") as mail:
-            return mail.read(HEADER)
-    except OSError:
-        return b""

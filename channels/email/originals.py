@@ -22,5 +22,5 @@ def unread(payload: MailPayload, digest: str) -> Sequence[Message]:
     """As `normalizers.email.unread`, of a file its beginning."""
     if payload.file is not None:
         with suppress(OSError), Path(payload.file).open("rb") as file:
-            payload = msgspec.structs.replace(payload, content=file.read(HEAD))
+            payload = msgspec.structs.replace(payload, content=file.read(HEAD + 1))
     return email.unread(payload, digest)

@@ -12,6 +12,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, SecretStr, Validatio
 
 from channels.api import ReplyTo
 from channels.email.smtp.mailboxes import ANY
+from normalizers.mail.headers import headers_start
+from normalizers.mail.ids import id_line
 from normalizers.message import Kind, Message
 
 TAG: Final = "t."
@@ -29,7 +31,7 @@ _MOST = 50
 """Tokens that are tried of one mail."""
 
 _FIELD = re.compile(rb"^(?:in-reply-to|references)[ \t]*:((?:[^\n]*\n[ \t])*[^\n]*)", re.IGNORECASE | re.MULTILINE)
-_IN_MESSAGE_ID = re.compile(rb"<t\.([a-z2-7]{1,64})(?=[.@])[^<>\s@]{0,200}@", re.IGNORECASE)
+_IN_MESSAGE_ID = re.compile(r"<t\.([a-z2-7]{1,64})(?=[.@])[^<>\s@]{0,200}@", re.IGNORECASE)
 
 
 def _long_enough(key: SecretStr) -> SecretStr:
@@ -154,7 +156,9 @@ def _in_recipients(recipients: Sequence[str]) -> Iterator[str]:
 
 def _in_header(head: bytes) -> list[str]:
     """In the order of the references, In-Reply-To last."""
-    header = head[: end + 2] if (end := head.find(b"\r\n\r\n", 0, HEADER)) >= 0 else head[:HEADER]
+    start = headers_start(head)
+    end = head.find(b"\r\n\r\n", start, HEADER)
+    header = head[start : end + 2 if end >= 0 else HEADER]
     fields = [(field[0][:1] in b"iI", field[1]) for field in _FIELD.finditer(header)]
     values = (value for _, value in sorted(fields, key=lambda one: one[0]))
-    return [found[1].decode() for value in values for found in _IN_MESSAGE_ID.finditer(value)]
+    return [found[1] for value in values for found in _IN_MESSAGE_ID.finditer(id_line(value))]

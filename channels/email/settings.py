@@ -49,7 +49,7 @@ PositiveSize = Annotated[Size, Field(gt=0)]
 
 
 class EmailSettings(ChannelSettings):
-    """An SMTP server for the mail of one inbox."""
+    """The mail of one inbox, by one door or several."""
 
     traits: ClassVar[Traits] = Traits(
         media=("smtp", "imap", "mailgun", "postmark", "sendgrid", "ses"),
@@ -134,6 +134,17 @@ class EmailSettings(ChannelSettings):
         """With what any of them says about the listener."""
         said = {key: getattr(one, key) for one in others for key in one.model_fields_set & OF_THE_LISTENER}
         return self.model_copy(update=said)
+
+    def unusable(self) -> tuple[str, str] | None:
+        """The certificate of the SMTP server, without which it does not start."""
+        from channels.email.smtp.certificate import load  # not for those who only read the settings
+
+        try:
+            if self.tls and self.listen:
+                load(self.tls)
+        except OSError as error:
+            return "tls", str(error)
+        return None
 
     def where(self, url: str) -> str:
         """Mail servers do not come by HTTP."""

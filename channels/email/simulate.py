@@ -108,7 +108,8 @@ def _text(sample: bytes) -> str:
 
 def _send(settings: EmailSettings, sender: str, to: str, content: bytes) -> str:
     if settings.endpoint is None:
-        raise SimulateError("this inbox has no SMTP server: its listen is null")
+        how = ", and its mail is fetched: send it to the mailbox" if settings.imap else ""
+        raise SimulateError(f"this inbox has no SMTP server: its listen is null{how}")
     host, port = settings.endpoint
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     international = not (sender + to).isascii()

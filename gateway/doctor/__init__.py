@@ -26,7 +26,7 @@ CHECKS = (
     "mailboxes",
     "public_url",
     "tls",
-    "mail_authentication",
+    "senders",
 )
 """In the order they are shown."""
 WITHIN = 2.0

@@ -16,7 +16,7 @@ from gateway import parts
 from gateway.directory.in_order import InOrder
 from gateway.directory.lookup import Heard, Lookup
 from gateway.directory.matching import question
-from gateway.explaining.again import Changed, changed_between, in_words, message_of
+from gateway.explaining.again import Changed, as_kept, changed_between, in_words, message_of
 from gateway.failures import place
 from gateway.inboxes import Tagging
 from gateway.metrics import Metrics
@@ -118,7 +118,8 @@ class Explainer:
         """An envelope, from what stands in it. Raises Unexplained."""
         data = envelope.data
         found = await self.message(data.inbox, message_of(envelope), data.received_at, "the envelope")
-        return msgspec.structs.replace(found, changed=tuple(changed_between(envelope, found.envelope)))
+        changed = tuple(changed_between(envelope, found.envelope))
+        return msgspec.structs.replace(found, envelope=as_kept(found.envelope, data), changed=changed)
 
     async def message(self, name: str, message: Message, received_at: datetime, language_by: str) -> Explanation:
         """One message of an inbox. Raises Unexplained where there is no such inbox."""

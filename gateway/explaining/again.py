@@ -57,6 +57,12 @@ def message_of(envelope: wire.TicketEnvelope) -> Message:
     )
 
 
+def as_kept(now: wire.TicketEnvelope, data: wire.EnvelopeData) -> wire.TicketEnvelope:
+    """With the files, the original and the thread that nobody decides anew."""
+    kept = msgspec.structs.replace(now.data, attachments=data.attachments, raw=data.raw, thread=data.thread)
+    return msgspec.structs.replace(now, data=kept)
+
+
 def changed_between(then: wire.TicketEnvelope, now: wire.TicketEnvelope) -> Iterator[Changed]:
     """Of what is decided here; when the directory was read is no difference."""
     for (field, before), (_, after) in zip(_decided(then.data), _decided(now.data), strict=True):

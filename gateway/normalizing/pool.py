@@ -5,7 +5,7 @@ import pickle
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,11 +14,13 @@ import msgspec
 from channels.api import Channel, P
 from gateway.failures import FailedElsewhere
 from gateway.normalizing import frames
-from gateway.normalizing.process import Unasked, WorkerProcess
+from gateway.normalizing.process import Crashed, Unasked, WorkerProcess
 from normalizers.message import Incomplete, Malformed, Message
 
 _IDLE: Final = 300.0
 """Seconds without work after which workers are ended."""
+_STARTS: Final = 2
+"""Tries to have a new worker begin: a signal to everybody may meet one that does not ignore it yet."""
 _PREFIX: Final = "normalized-"
 
 
@@ -29,7 +31,7 @@ class NoRoom(Exception):
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What normalizing may cost."""
 
-    workers: int = 1
+    workers: int = 2
     timeout: float = 10.0
     """Seconds for one payload."""
     memory: int = 2**30
@@ -42,6 +44,8 @@ class Normalizing:
     def __init__(self, scratch: Path, limits: Limits | None = None, *, idle: float = _IDLE) -> None:
         self._scratch, self.limits, self._idle_time = scratch, limits or Limits(), idle
         self._slots = asyncio.Semaphore(self.limits.workers)
+        # What is too large for memory takes longest, and most: the others have a worker it cannot have.
+        self._large = asyncio.Semaphore(max(self.limits.workers - 1, 1))
         self.idle: list[WorkerProcess] = []
         """Workers that wait for a payload."""
         self._ending: set[asyncio.Task[None]] = set()
@@ -67,24 +71,32 @@ class Normalizing:
         except OSError as error:
             raise NoRoom(type(error).__name__) from error
         try:
-            content = msgspec.Raw(frames.encode(payload))
-            asked = frames.Request(channel=channel.name, way=_way(channel), folder=folder, payload=content)
-            yield _said(await self._answer(frames.encode(asked)))
+            yield _said(await self._answer(channel, payload, folder))
         finally:
             await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
 
-    async def _answer(self, request: bytes) -> frames.Answer:
-        async with self._slots:
-            while self.idle:
-                try:
-                    return await self._asked(self.idle.pop(), request)
-                except Unasked:  # it died while nobody looked
-                    continue
+    async def _answer(self, channel: Channel[Any, P], payload: P, folder: str) -> frames.Answer:
+        async with self._large if getattr(payload, "file", None) else nullcontext(), self._slots:
+            request = _request(channel, payload, folder)  # not before its turn: hundreds may wait
+            try:
+                return await self._heard(request)
+            except Crashed:  # of memory others took, perhaps: what is to blame itself crashes again
+                return await self._heard(request)
+
+    async def _heard(self, request: bytes) -> frames.Answer:
+        while self.idle:
+            try:
+                return await self._asked(self.idle.pop(), request)
+            except Unasked:  # it died while nobody looked
+                continue
+        gone: Exception | None = None
+        for _ in range(_STARTS):
             try:
                 worker = await WorkerProcess.start(seconds=self.limits.timeout, memory=self.limits.memory)
                 return await self._asked(worker, request)
             except (OSError, Unasked) as error:
-                raise FailedElsewhere("Unstarted", f"no worker could be started: {error}") from error
+                gone = error
+        raise FailedElsewhere("Unstarted", f"no worker could be started: {gone}") from gone
 
     async def _asked(self, worker: WorkerProcess, request: bytes) -> frames.Answer:
         try:
@@ -115,6 +127,11 @@ class Normalizing:
         task = asyncio.create_task(worker.end())
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
+
+
+def _request(channel: Channel[Any, P], payload: P, folder: str) -> bytes:
+    content = msgspec.Raw(frames.encode(payload))
+    return frames.encode(frames.Request(channel=channel.name, way=_way(channel), folder=folder, payload=content))
 
 
 def _way(channel: Channel[Any, Any]) -> bytes:

@@ -22,6 +22,10 @@ class Unasked(Exception):
     """It was gone before it began: the payload is not to blame."""
 
 
+class Crashed(FailedElsewhere):
+    """It died over the payload: of it, or because somebody killed it."""
+
+
 class WorkerProcess:
     """Asked one payload at a time; once `ask` has raised it has to be ended."""
 
@@ -40,11 +44,12 @@ class WorkerProcess:
             stdout=PIPE,
             stderr=DEVNULL,
             env=environ,
+            start_new_session=True,  # Ctrl-C is for the gateway
         )
         return cls(process, seconds)
 
     async def ask(self, request: bytes) -> frames.Answer:
-        """Raises FailedElsewhere where it took too long or died over it, Unasked where it never began."""
+        """Raises Unasked where it never began, Crashed where it died of it, FailedElsewhere where it took too long."""
         try:
             async with asyncio.timeout(_START_TIMEOUT):
                 await self._say(request)
@@ -59,7 +64,7 @@ class WorkerProcess:
         except TimeoutError as error:
             raise FailedElsewhere("Overrun", f"not done after {self._seconds:g} s") from error
         except (OSError, IncompleteReadError) as error:
-            raise FailedElsewhere("Crashed", await self._death()) from error
+            raise Crashed("Crashed", await self._death()) from error
 
     async def end(self) -> None:
         """Kill it, whatever it is doing."""
@@ -71,8 +76,11 @@ class WorkerProcess:
 
     async def _say(self, request: bytes) -> None:
         assert self._process.stdin is not None
-        self._process.stdin.write(frames.framed(request))
-        await self._process.stdin.drain()
+        try:
+            self._process.stdin.write(frames.framed(request))
+            await self._process.stdin.drain()
+        except RuntimeError as error:  # what uvloop says of a pipe whose reader is gone
+            raise BrokenPipeError from error
 
     async def _hear(self) -> bytes:
         assert self._process.stdout is not None

@@ -3,7 +3,8 @@
 import asyncio
 import re
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -51,7 +52,7 @@ class Remote:
         try:
             self._store = from_url(self._url, config=given, client_options=client, retry_config=_RETRY)
         except (BaseError, ValueError) as error:
-            raise ObjectsUnavailable(_first_line(error)) from error
+            raise ObjectsUnavailable(_first_line(error, given.values())) from error
         self._uploads = asyncio.Semaphore(UPLOADS_AT_ONCE)
         self._takes: tuple[float, bool] | None = None
 
@@ -69,19 +70,20 @@ class Remote:
             if isinstance(content, bytes) and await self._created(path, content):
                 return
             # It is the same content under the same name, should two do so at once.
-            async with self._uploads:
+            async with nullcontext() if isinstance(content, bytes) else self._uploads:
                 if not await self._has(path, size):
                     await self._store.put_async(path, content, chunk_size=PART, max_concurrency=PARTS_AT_ONCE)
         except _FAULTS as error:
             raise ObjectsUnavailable(_words(error)) from error
 
     async def _created(self, path: str, content: bytes) -> bool:
-        """False where the store cannot be asked to create only."""
+        """False where the store cannot be asked to create only, or says that somebody else did.
+
+        That may be one who is still at it (S3: 409), and who may fail.
+        """
         try:
             await self._store.put_async(path, content, mode="create")
-        except AlreadyExistsError:
-            return True
-        except (NotSupportedError, NotImplementedError):
+        except (AlreadyExistsError, NotSupportedError, NotImplementedError):
             return False
         return True
 
@@ -144,5 +146,8 @@ def _words(error: Exception) -> str:
     return "it cannot be reached, or fails"
 
 
-def _first_line(error: Exception) -> str:
-    return _GENERIC.sub("", str(error).partition("\n")[0])
+def _first_line(error: Exception, secrets: Iterable[str]) -> str:
+    line = _GENERIC.sub("", str(error).partition("\n")[0])
+    for secret in filter(None, secrets):
+        line = line.replace(f'"{secret}"', "this value")
+    return line

@@ -16,6 +16,9 @@ def _url(url: str) -> str:
     scheme, separator, rest = url.partition("://")
     if not separator or scheme not in SCHEMES or not rest:
         raise ValueError(f"must begin with {', '.join(f'{name}://' for name in SCHEMES)} and a place")
+    if scheme != "file" and set(rest) & set("@?#"):
+        # Every envelope shows it.
+        raise ValueError("must be a bucket and a prefix alone: put keys and the like under options")
     return url
 
 

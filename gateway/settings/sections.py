@@ -154,7 +154,7 @@ class Spool(Section):
 class Normalizing(Section):
     """The processes that read what is large or odd, so that nothing else waits for it."""
 
-    workers: Annotated[int, Field(ge=1, le=64), BeforeValidator(_no_flag)] = 1
+    workers: Annotated[int, Field(ge=1, le=64), BeforeValidator(_no_flag)] = 2
     """Of each gateway process; more where many large mails come at once and there are cores for them."""
     timeout: Positive = timedelta(seconds=10)
     """For one mail; what takes longer is published unread, and buried."""

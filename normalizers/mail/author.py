@@ -74,11 +74,13 @@ def read_author(headers: Headers, mail_from: str, authentication: Authentication
 
 def only_author(headers: Headers) -> str | None:
     """The address in From, where there is one From with one mailbox: whom alone a check can prove."""
-    fields = headers.all("from")
-    if len(fields) != 1:
-        return None
-    found = [box.address for box in _boxes(fields, Notes()) if box.address]
-    return found[0] if len(found) == 1 else None
+    found = authors(headers)
+    return found[0] if len(found) == len(headers.all("from")) == 1 else None
+
+
+def authors(headers: Headers) -> list[str]:
+    """Every address in From; with none of them the envelope sender stands in."""
+    return [box.address for box in _boxes(headers.all("from"), Notes()) if box.address]
 
 
 def read_correspondents(headers: Headers, notes: Notes) -> Correspondents:

@@ -4,6 +4,7 @@ import re
 
 from normalizers.charsets import decode
 from normalizers.html import page_to_text, parse_page
+from normalizers.html.layout import Element
 from normalizers.mail.flowed import unflow
 from normalizers.mail.headers import decode_labelled
 from normalizers.mail.mime import Part
@@ -15,6 +16,9 @@ from normalizers.text import clean_text, cut_utf8
 _LONGEST_TEXT = 256 * 1024
 _LONGEST_READ = 4 * _LONGEST_TEXT
 _LONGEST_HTML = 2 * 1024 * 1024
+_LONGEST_WRITTEN = 16 * 1024
+_LONGEST_STUB = 500
+_WRITTEN = ("text/plain", "text/markdown")
 
 _META_CHARSET = re.compile(rb"<meta\b[^<>]{0,200}charset\s*=\s*[\"']?([\w:.-]{1,40})", re.IGNORECASE)
 
@@ -31,6 +35,8 @@ class MailBody:
         words = self._words(root)
         if "too_deep" in notes and not words and not self.files:
             words = decode(bytes(root.raw_body()[:_LONGEST_TEXT]), guess=False)
+        if not words.strip():
+            words = self._words_of_file()
         self.text = self._cut(clean_text(words))
         self.files.sort(key=lambda part: part.number)
         self.html = self._pages.html(notes)
@@ -42,7 +48,7 @@ class MailBody:
             if part.media_type == "multipart/alternative":
                 return self._best_of(part.children)
             if part.media_type == "multipart/related":
-                page, *resources = part.children
+                page, *resources = _root_first(part)
                 leaves = [leaf for resource in resources for leaf in resource.leaves()]
                 self.files += [leaf for leaf in leaves if not leaf.media_type.startswith("multipart/")]
                 return self._words(page)
@@ -58,27 +64,52 @@ class MailBody:
         plain = [part for part in renditions if part.media_type == "text/plain" and self._is_words(part)]
         rest = [part for part in renditions if part not in plain]
         words = ""
-        before = len(self._pages)
+        more: list[str] = []
+        before: int | None = len(self._pages)
         for part in [*plain, *reversed(rest)]:
             if words.strip():
-                self._add_unread(part, before)
+                words, before = self._add_unread(part, words, before, more)
             else:
                 words = self._words(part)
+                before = before if part in plain else None
+        told = squeezed(words)
+        for text in more:
+            if (key := squeezed(text)) not in told:
+                words, told = f"{words}\n\n{text}", told + key
         return words
 
-    def _add_unread(self, part: Part, before: int) -> None:
-        """What of it is no rendition of the words read already; a page is shown in place of those."""
+    def _add_unread(self, part: Part, words: str, before: int | None, more: list[str]) -> tuple[str, int | None]:
+        """What of it is no rendition of the words read already; its pages are shown in place of those, once."""
+        shown = before
         for leaf in part.leaves():
             if leaf.media_type == "text/html" and self._is_words(leaf):
-                page = self._decoded(leaf, beside=True)
+                page = self._decoded(leaf, beside=True) if before is not None else ""
                 if page.strip():
-                    self._pages.take_back(before)
-                    self._pages.add(parse_page(page))
+                    tree = parse_page(page)
+                    words = _with_page(words, page, tree)
+                    if shown is not None:
+                        self._pages.take_back(shown)
+                    shown = None
+                    self._pages.add(tree)
+                continue
+            if leaf.media_type == "text/plain" and self._is_words(leaf):
+                more.append(self._plain(leaf))
                 continue
             kind, _, form = leaf.media_type.partition("/")
             file = leaf.filename or leaf.disposition == "attachment" or form == "calendar"
             if file or kind not in ("text", "multipart"):
                 self.files.append(leaf)
+        return words, shown
+
+    def _words_of_file(self) -> str:
+        """Gateways of telephone companies send what was written as a file, and nothing else; it stays one, too."""
+        for part in self.files:
+            if part.media_type in _WRITTEN and len(part.raw_body()) <= _LONGEST_WRITTEN:
+                if words := self._plain(part):
+                    return words
+            elif part.media_type == "text/html" and part.disposition != "attachment" and (words := self._page(part)):
+                return words
+        return ""
 
     def _joined(self, texts: list[str]) -> str:
         """Apple Mail writes words, a file and more words; others the same words twice, as plain text and as HTML."""
@@ -142,3 +173,26 @@ class MailBody:
 
     def _note_cut(self) -> None:
         self._notes.add("text_cut", "text past 256 KiB is in the raw original only")
+
+
+def _root_first(related: Part) -> list[Part]:
+    """The part the others belong to: the one `start` names (RFC 2387), else the first that can have words."""
+    start = related.parameters.get("start", "").strip()
+    parts = related.children
+    named = (part for part in parts if start and part.headers.first("content-id").strip() == start)
+    wordy = (part for part in parts if part.media_type.startswith(("text/", "multipart/")))
+    root = next(named, None) or next(wordy, parts[0])
+    return [root, *(part for part in parts if part is not root)]
+
+
+def _with_page(words: str, page: str, tree: Element | None) -> str:
+    """Some programs write into the plain part only that there is a page: what mostly stands in that alone is read."""
+    told = squeezed(words)
+    if len(told) > _LONGEST_STUB:
+        return words
+    said = page_to_text(page, tree, mark_quotes)
+    pieces = [piece for piece in said.split() if not piece.startswith(("(http", ">"))]
+    untold = sum(len(piece) for piece in pieces if piece not in told)
+    if untold * 2 <= sum(map(len, pieces)):
+        return words
+    return said if told in squeezed(said) else f"{words}\n\n{said}"

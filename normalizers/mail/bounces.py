@@ -38,6 +38,11 @@ _FAILED = re.compile(
     r"|no se (?:ha )?(?:podido|pudo) entregar|no entregado|devuelto",
     re.IGNORECASE,
 )
+_SERVERS = re.compile(
+    r"daemon|postmaster|postmeister|mail[ -]?(?:deliver|system|server|admin|gateway)|delivery[ _-](?:sub)?system"
+    r"|administrator|system[ _-]?admin|no-?reply|bounce|메일 ?(?:시스템|서버)|관리자|システム|系统|系統|退信",
+    re.IGNORECASE,
+)
 _DELAYED = re.compile(
     r"delay|warning|could not send message for past|still (?:being|trying)"
     r"|지연|遅延|延迟|延遲|verzögert|retard[ée]|retraso",
@@ -61,6 +66,12 @@ def looks_bounced(headers: Headers, null_sender: bool) -> bool:
     return (null_sender or is_daemon(headers, or_postmaster=True)) and _FAILED.search(_subject(headers)) is not None
 
 
+def _is_of_a_server(headers: Headers) -> bool:
+    """A person's parcels are returned, too, and their programs write on leave with an empty sender like servers."""
+    written = b" ".join(headers.all("from")[:1])[:_LONGEST_LINE].decode("utf-8", "replace")
+    return not written.strip() or _SERVERS.search(decode_words(written, Notes())) is not None
+
+
 def read_bounce(
     root: Part, own: tuple[str, ...], notes: Notes, *, certain: bool
 ) -> tuple[Bounce, Original, bool] | None:
@@ -78,6 +89,8 @@ def read_bounce(
     if not failed:
         failed, waiting = _scanned(headers, told)
     if not failed and not waiting:
+        if not (certain or STATUS.search(told) or _is_of_a_server(headers)):
+            return None
         found = _beside_code(told, own)
         failed, waiting = ([], found) if delayed else (found, [])
     if not certain and not failed and not waiting and _FAILED.search(_subject(headers)) is None:

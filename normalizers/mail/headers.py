@@ -2,6 +2,7 @@
 
 import binascii
 import re
+from itertools import islice
 from urllib.parse import unquote_to_bytes
 
 from normalizers.charsets import codec_for, decode, decode_header
@@ -12,11 +13,13 @@ _MOST_FIELDS = 1000
 _LONGEST_VALUE = 64 * 1024
 _LONGEST_BLOCK = 256 * 1024
 _MOST_PARAMETERS = 100
+_MOST_HIDDEN = 2
 _REPLACEMENT = "\ufffd"
 
 _BEFORE = re.compile(rb"[\r\n]*(?:>?From [^\n]*\n)?")
 _FIELD_NAME = re.compile(rb"([!-9;-~]*)[ \t]*:")
 _FIELD_END = re.compile(rb"\n(?![ \t])")
+_FROM = re.compile(rb"\n[Ff][Rr][Oo][Mm][ \t]*:")
 _LINE_END = re.compile(rb"\r?\n")
 _BLANK_LINE = re.compile(rb"\n\r?\n")
 _ONE_LINE = bytes.maketrans(b"\r\n", b"  ")
@@ -37,6 +40,9 @@ class Headers:
 
     def add(self, name: str, value: bytes) -> None:
         self._values.setdefault(name, []).append(value)
+
+    def names(self) -> list[str]:
+        return list(self._values)
 
     def all(self, name: str) -> list[bytes]:
         return self._values.get(name, [])
@@ -62,7 +68,12 @@ def read_headers(content: bytes, start: int, end: int, notes: Notes) -> tuple[He
         if count == _MOST_FIELDS or kept > _LONGEST_BLOCK:
             notes.add("headers_cut", "headers past 256 KiB or the 1,000th are in the raw original only")
             blank = _BLANK_LINE.search(content, at - 1, end)
-            return headers, blank.end() if blank else end
+            body = blank.end() if blank else end
+            for found in islice(_FROM.finditer(content, at - 1, min(body, at + _LONGEST_BLOCK)), _MOST_HIDDEN):
+                line_end = _FIELD_END.search(content, found.end(), body)
+                stop = min(line_end.end() if line_end else body, found.end() + _LONGEST_VALUE)
+                headers.add("from", content[found.end() : stop])  # there is no author but who stands in all of them
+            return headers, body
         line_end = _FIELD_END.search(content, field.end(), end)
         at = line_end.end() if line_end else end
         if at - field.end() > _LONGEST_VALUE:

@@ -3,7 +3,7 @@
 import hashlib
 import re
 
-from normalizers.mail.headers import Headers, unfold
+from normalizers.mail.headers import Headers, decode_words, unfold
 from normalizers.message import Thread
 from normalizers.notes import Notes
 
@@ -19,13 +19,13 @@ _NAMED = re.compile(r"\[(T-[0-9A-Z]{4}-[0-9A-Z]{4})\]")
 
 def message_id(headers: Headers, name: str = "message-id") -> str | None:
     """The first usable Message-ID as `<…>`; an empty one is none."""
-    return next((found for value in headers.all(name) if (found := _first_id(unfold(value)))), None)
+    return next((found for value in headers.all(name) if (found := _first_id(id_line(value)))), None)
 
 
 def references_of(headers: Headers) -> tuple[str, ...]:
     """What a mail of ours answered, the oldest first: at most 100, and the first of all among them."""
     references = _references(headers)
-    replied = _first_id(headers.first("in-reply-to"))
+    replied = _replied(headers)
     return _cut(references) if references else (replied,) if replied else ()
 
 
@@ -65,7 +65,7 @@ def thread_of(
     if len(references) > _MOST_REFERENCES:
         notes.add("references_cut", "of the references the first and the last 99 were kept")
         references = _cut(references)
-    replied = None if about else _first_id(headers.first("in-reply-to"))
+    replied = None if about else _replied(headers)
     parent = replied or (references[-1] if references else None)
     return Thread(
         key=references[0] if references else replied or external_id,
@@ -95,8 +95,19 @@ def _last_line_end(body: memoryview) -> int:
     return end
 
 
+def id_line(value: bytes) -> str:
+    """A header of ids. No id has encoded words in it; Python's own email package makes such of long ones."""
+    line = unfold(value)
+    return decode_words(line, Notes()) if "=?" in line else line
+
+
+def _replied(headers: Headers) -> str | None:
+    values = headers.all("in-reply-to")
+    return _first_id(id_line(values[0])) if values else None
+
+
 def _references(headers: Headers) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(found for value in headers.all("references") for found in _ids(unfold(value))))
+    return tuple(dict.fromkeys(found for value in headers.all("references") for found in _ids(id_line(value))))
 
 
 def _cut(references: tuple[str, ...]) -> tuple[str, ...]:

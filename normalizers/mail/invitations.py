@@ -50,8 +50,10 @@ def beneath(words: str, invitation: str) -> str:
     """Words with the invitation under them, unless they tell its title already, as those of most calendars do."""
     if not words.strip():
         return invitation
-    title = invitation.partition("\n")[0].partition(": ")[2]
-    return words if not invitation or (title and title in words) else f"{words}\n\n{invitation}"
+    head, _, note = invitation.partition("\n\n")
+    title = head.partition("\n")[0].partition(": ")[2]
+    told = title and title in words and "".join(note.split()) in "".join(words.split())
+    return words if not invitation or told else f"{words}\n\n{invitation}"
 
 
 def _readable(text: str, part: Part, notes: Notes) -> str:
@@ -89,8 +91,9 @@ def _told(event: Any, method: str) -> str:
     lines += [f"Who: {_person(one)}" for one in attendees[:_MOST_ATTENDEES]]
     if len(attendees) > _MOST_ATTENDEES:
         lines.append(f"Who: and {len(attendees) - _MOST_ATTENDEES} more")
-    if (note := event.get("description")) is not None:
-        lines += ["", clean_text(str(_first(note)))[:_LONGEST_NOTE].strip()]
+    for name in ("description", "comment"):
+        if (note := event.get(name)) is not None:
+            lines += ["", clean_text(str(_first(note)))[:_LONGEST_NOTE].strip()]
     return compose("\n".join(lines)).rstrip()
 
 

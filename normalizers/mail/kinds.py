@@ -4,7 +4,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from normalizers.mail.automatic import is_automatic, is_list, is_loop, is_null_sender, list_id
+from normalizers.mail.automatic import is_automatic, is_daemon, is_list, is_loop, is_null_sender, list_id
 from normalizers.mail.bounces import looks_bounced, read_bounce
 from normalizers.mail.mime import Part
 from normalizers.mail.reports import DELIVERY, Original, delivery_report, is_receipt, original
@@ -68,7 +68,8 @@ def _report(root: Part, null_sender: bool, recipients: tuple[str, ...], notes: N
     is_report = root.media_type == _REPORT
     kind = root.parameters.get("report-type", "").lower() if is_report else ""
     found: Bounce | None = None
-    if is_report or any(child.media_type in DELIVERY for child in root.children):
+    of_server = null_sender or is_daemon(root.headers, or_postmaster=True)
+    if is_report or (of_server and any(child.media_type in DELIVERY for child in root.children)):
         found = delivery_report(root, notes)
     if found is not None:
         return _told(found, original(root), any(one.action == "failed" for one in found.recipients))

@@ -24,8 +24,10 @@ def said(words: str, *, reply: bool = False) -> Said:
     lines = words.split("\n")
     split = split_quotes(lines, reply)
     kept = lines[: split.end]
-    if split.without_marks and says_below("\n".join(kept)):
-        kept = lines
+    # Answers found between quoted lines are those that were announced.
+    marked = not split.without_marks
+    if len(kept) < len(lines) and not (marked and any(line.startswith(">") for line in kept)):
+        kept = lines if says_below("\n".join(kept), marked=marked) else kept
     end = signature_start(kept)
     text = "\n".join(kept[:end]).rstrip()
     if _NOTHING.fullmatch(text):

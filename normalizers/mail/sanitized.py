@@ -40,14 +40,19 @@ _ATTRIBUTES = {
     "td": {"align", "colspan", "rowspan", "valign"},
     "th": {"align", "colspan", "rowspan", "valign"},
 }
+_SCHEMES = {"cid", "http", "https", "mailto", "tel"}
+_REL = "noopener noreferrer nofollow"
 _CLEANER = nh3.Cleaner(
     tags=set(_TAGS),
     clean_content_tags=set(_UNREAD),
     attributes=_ATTRIBUTES,
-    url_schemes={"cid", "http", "https", "mailto", "tel"},
+    url_schemes=_SCHEMES,
     url_relative="deny",
-    link_rel="noopener noreferrer nofollow",
+    link_rel=_REL,
 )
+
+# No page in its right mind has an image left here; the cleaner may see one where the parser saw none.
+_FETCHED = re.compile(r"\bsrc=\"(?!cid:)", re.IGNORECASE)
 
 
 class Pages:
@@ -111,7 +116,8 @@ class Pages:
         return tuple(self._images)
 
     def _sanitized(self, tree: Element) -> str | None:
-        for image in tree.iter("img"):
+        for image in tree.iter("img", "image"):
+            image.tag = "img"  # browsers, and the cleaner, read the one as the other
             self._set_aside(image)
         # Not for safety, the cleaner sees to that: it is what most of an ordinary page consists of, and goes faster so.
         etree.strip_elements(tree, "script", "style", with_tail=False)
@@ -121,7 +127,8 @@ class Pages:
             page = _CONTROL.sub("", etree.tostring(tree, method="html", encoding="unicode"))
             if page.count("&") > _MOST_ENTITIES:  # nh3 takes quadratic time over them
                 return None
-            return _CLEANER.clean(page).strip()
+            clean = _CLEANER.clean(page).strip()
+            return _without_remote(clean) if _FETCHED.search(clean) else clean
         except (etree.LxmlError, ValueError, RecursionError):
             return None
 
@@ -137,6 +144,22 @@ class Pages:
             return
         if source in self._images or len(self._images) < _MOST_IMAGES:
             image.set(_PLACEHOLDER, str(self._images.setdefault(source, len(self._images))))
+
+
+def _without_remote(page: str) -> str:
+    """Asks for every attribute, which takes ten times as long."""
+    return nh3.clean(
+        page,
+        tags=set(_TAGS),
+        clean_content_tags=set(_UNREAD),
+        attributes=_ATTRIBUTES,
+        attribute_filter=lambda _, name, value: (
+            value if name != "src" or value.strip().lower().startswith("cid:") else None
+        ),
+        url_schemes=_SCHEMES,
+        url_relative="deny",
+        link_rel=_REL,
+    ).strip()
 
 
 def squeezed(words: str) -> str:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from channels.api import Outcome, Receipt
-from channels.email.arrival import Reception
 from channels.email.imap.door import polling
+from channels.email.reception import Reception
 from channels.email.settings import EmailSettings
 from channels.testing_host import FakeHost
 from normalizers.email import MailPayload

@@ -5,12 +5,13 @@ import asyncio
 import pytest
 from pydantic import ValidationError
 
-from channels.email.arrival import Arrival, Reception
+from channels.email.arrival import Arrival
 from channels.email.authentication import checks as checks_module
 from channels.email.authentication.checks import Checks
 from channels.email.authentication.means import Means
 from channels.email.authentication.resolver import Unanswered
 from channels.email.authentication.settings import AuthenticationSettings
+from channels.email.reception import Reception
 from channels.email.settings import EmailSettings
 from channels.testing_host import FakeHost
 from normalizers.email import MailPayload, normalize
@@ -317,6 +318,37 @@ async def test_nor_does_a_server_in_front_that_tells_but_half(dns):
     half = whole.replace(b"; dkim=none", b"")
     assert (await see(dns, mail(more=whole), peer=None, settings=FRONT)).proof is Proof.SUSPECT
     assert (await see(dns, mail(more=half), peer=None, settings=FRONT)).proof is Proof.CLAIMED
+
+
+@pytest.mark.parametrize("medium", ["mailgun", "postmark", "sendgrid", "ses"])
+async def test_a_provider_is_no_server_in_front_whatever_the_mail_it_posts_says(dns, medium):
+    said = b"Authentication-Results: mx.example.com; dmarc=pass header.from=acme.example\r\n"
+    checks = Checks(AuthenticationSettings.model_validate(FRONT), resolver=dns)
+    for content in (
+        said + mail("vip@acme.example"),
+        said + signed(mail("vip@acme.example"), "evil.example", selector="e"),
+    ):
+        found = await checks.examine(Arrival(medium=medium, content=content, mail_from="x@evil.example"))
+        assert found is None or (found.source, found.dmarc) == ("gateway", None)
+        (message,) = normalize(MailPayload(content=content, authentication=found))
+        assert message.proof is Proof.CLAIMED
+
+
+@pytest.mark.parametrize("nobody", [b"", b"From: \r\n", b"From: undisclosed\r\n"])
+async def test_who_stands_in_for_a_missing_author_answers_to_his_domain(dns, nobody):
+    content = nobody + mail().partition(b"\r\n")[2]
+    forged = await see(dns, content, peer=STRANGER, mail_from="vip@acme.example")
+    assert (forged.proof, forged.evidence[:2]) == (Proof.SUSPECT, ("from_missing", "dmarc=fail p=reject"))
+    genuine = await see(dns, content, mail_from="vip@acme.example")
+    assert (genuine.proof, genuine.evidence[:2]) == (Proof.CLAIMED, ("from_missing", "dmarc=pass p=reject"))
+
+
+async def test_an_author_below_what_is_read_of_the_header_is_seen(dns):
+    below = b"X: y\r\n" * 1000
+    alone = await see(dns, below + mail("vip@acme.example"), peer=STRANGER, mail_from="x@evil.example")
+    assert (alone.proof, alone.evidence[0]) == (Proof.SUSPECT, "dmarc=fail p=reject")
+    second = await see(dns, b"From: vip@acme.example\r\n" + below + signed(mail()))
+    assert (second.proof, second.evidence[0]) == (Proof.SUSPECT, "from_headers=2")
 
 
 async def test_the_settings_say_what_is_wrong_with_them():

@@ -58,6 +58,11 @@ async def test_a_good_signature_passes(dns, header, body):
     assert (one.result, one.domain, one.selector, one.aligned) == ("pass", "acme.example", "k1", True)
 
 
+async def test_more_fields_than_are_read_are_not_searched_for_each_that_is_signed(dns):
+    assert await results(dns, signed(b"a:\r\n" * 990 + MAIL)) == ["pass"]
+    assert await results(dns, signed(MAIL.replace(b"\r\n\r\n", b"\r\n" + b"a:\r\n" * 1000 + b"\r\n", 1))) == ["policy"]
+
+
 async def test_a_mail_on_the_scratch_disk_is_checked_where_it_is(dns, tmp_path):
     mail = signed(MAIL + b"x" * 80 * 1024 + b"\r\n" + b" y\r\n" * 100_000)
     file = tmp_path / "mail"

@@ -18,6 +18,10 @@ OURS = "mx.example.com"
         ('; spf=fail reason="a; dmarc=pass (x" smtp.helo=h', ["spf=fail reason=a; dmarc=pass (x smtp.helo=h"]),
         ("; spf=fail (why; dkim=pass (a\\)) x) smtp.helo=h", ["spf=fail smtp.helo=h"]),
         ('; spf=none smtp.mailfrom="a b; dmarc=pass"@e.example', ["spf=none smtp.mailfrom=a b; dmarc=pass@e.example"]),
+        (
+            '; spf=none (of x" at) smtp.helo=h; dmarc=fail (") header.from=a.example',
+            ["spf=none smtp.helo=h", "dmarc=fail header.from=a.example"],
+        ),
         ("; dkim=pass header.d=one.example header.d=two.example", ["dkim=pass header.d=one.example"]),
         ("; what is this; spf=pass", ["spf=pass"]),
         ("; spf=pass and more", []),

@@ -33,6 +33,9 @@ def find(address: str) -> str | None:
     [
         ({"password": None}, "either password or oauth2"),
         ({"oauth2": {"token": "t"}}, "either password or oauth2"),
+        ({"host": "imaps://imap.example.com"}, "without scheme and port"),
+        ({"host": "imap.example.com:993"}, "without scheme and port"),
+        ({"host": ""}, "without scheme and port"),
         ({"tls": "none"}, "for a server on this machine"),
         ({"folders": ["INBOX", "INBOX"]}, "names one twice"),
         ({"folders": []}, "at least 1 item"),
@@ -57,7 +60,13 @@ def test_settings_that_cannot_work_are_refused_in_words(changes: dict[str, Any],
 
 @pytest.mark.parametrize(
     ("changes", "port"),
-    [({}, 993), ({"tls": "starttls"}, 143), ({"tls": "none", "host": "::1"}, 143), ({"port": 9}, 9)],
+    [
+        ({}, 993),
+        ({"tls": "starttls"}, 143),
+        ({"host": "[2001:db8::1]"}, 993),
+        ({"tls": "none", "host": "::1"}, 143),
+        ({"port": 9}, 9),
+    ],
 )
 def test_the_port_goes_by_how_the_connection_is_secured(changes: dict[str, Any], port: int):
     assert ImapSettings.model_validate(PLAIN | changes).endpoint[1] == port

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from channels.email.imap import connection, delivery, poller
+from channels.api import Outcome
+from channels.email.imap import connection, delivery, letters, poller
 from normalizers.email import normalize
 from tests.channels.fake_imap import fake_imap
 from tests.channels.imap_door import FetchingHost, fetching, mail
@@ -226,26 +227,110 @@ async def test_a_mail_whose_size_nobody_says_is_not_taken_for_gone(host: Fetchin
     assert b"folder INBOX, UID 3" in notice
 
 
-async def test_a_cursor_that_cannot_be_kept_stops_the_fetching(host: FetchingHost):
-    class Stuck:
-        stuck = True
-        place: str | None = None
+class Stuck:
+    """A cursor whose server is away while it is `stuck`."""
 
-        async def read(self) -> str | None:
-            return self.place
+    def __init__(self, *, stuck: bool) -> None:
+        self.stuck = stuck
+        self.place: str | None = None
 
-        async def move(self, place: str, /) -> None:
-            if self.stuck and self.place is not None:
-                raise OSError
-            self.place = place
+    async def read(self) -> str | None:
+        return self.place
 
-    host.cursor = cursor = Stuck()  # type: ignore[assignment]  # a cursor as good as any
-    async with fake_imap(MAILS) as server, fetching(host, **server.settings(batch=1)):
-        await until(lambda: host.tried >= 3)
-        assert set(host.contents) == {MAILS[2]}
+    async def move(self, place: str, /) -> None:
+        if self.stuck:
+            raise OSError
+        self.place = place
+
+
+async def test_while_the_cursor_cannot_be_kept_each_mail_is_taken_once(host: FetchingHost):
+    host.cursor = cursor = Stuck(stuck=False)  # type: ignore[assignment]  # a cursor as good as any
+    async with fake_imap(dict(MAILS)) as server:
+        with capture_logs() as said:
+            async with fetching(host, **server.settings(batch=1)):
+                await host.has(3)
+                await until(lambda: place(host) == 5)
+                cursor.stuck = True
+                for uid in (6, 7):
+                    server.mails[uid] = mail(uid)
+                    await host.has(uid - 2)
+                server.hang_up()
+                connections = server.connections
+                await until(lambda: server.connections > connections and bool(server.asked("IDLE")))
+                assert (host.tried, place(host)) == (5, 5)
+                cursor.stuck = False
+                await until(lambda: place(host) == 7)
+    assert host.tried == 5
+    events = [line["event"] for line in said if line["event"].startswith("cursor.")]
+    assert events == ["cursor.unkept", "cursor.kept"]
+
+
+async def test_nothing_is_taken_before_the_first_place_is_kept(host: FetchingHost):
+    host.cursor = cursor = Stuck(stuck=True)  # type: ignore[assignment]  # a cursor as good as any
+    async with fake_imap(MAILS) as server, fetching(host, **server.settings()):
+        await until(lambda: server.connections > 2)
+        assert host.tried == 0
         cursor.stuck = False
-        await until(lambda: MAILS[5] in host.contents)
-        await until(lambda: place(host) == 5)
+        assert await host.has(3) == list(MAILS.values())
+
+
+async def test_the_place_in_one_account_says_nothing_of_another(host: FetchingHost):
+    async with fake_imap({uid: mail(uid) for uid in (70, 80)}) as old:
+        async with fetching(host, **old.settings(user="old-desk")):
+            await until(lambda: place(host) == 80)
+    assert "old-desk" not in str(host.cursor.place)
+    async with fake_imap(dict(MAILS)) as new:  # with the same UIDVALIDITY
+        async with fetching(host, **new.settings(since="now", user="new-desk")):
+            assert (await host.has(5))[2:] == list(MAILS.values())
+            await until(lambda: place(host) == 5)
+
+
+async def test_a_mailbox_set_back_by_a_backup_is_read_anew(host: FetchingHost):
+    async with fake_imap({uid: mail(uid) for uid in (2, 3, 5, 80)}) as server:
+        async with fetching(host, **server.settings()):
+            await until(lambda: place(host) == 80)
+    async with fake_imap({**MAILS, 6: mail(6)}) as server:  # with the same UIDVALIDITY
+        with capture_logs() as said:
+            async with fetching(host, **server.settings()):
+                assert mail(6) in await host.has(8)
+                await until(lambda: place(host) == 6)
+                server.mails[7] = mail(7)
+                await host.has(9)
+    assert [line["event"] for line in said].count("folder.renewed") == 1
+
+
+async def test_a_folder_made_anew_within_a_backlog_is_read_from_where_that_began(host: FetchingHost):
+    async with fake_imap(MAILS) as server:
+        host.outcomes = [Outcome.ACCEPTED, *[Outcome.DEFERRED] * 1000]
+        async with fetching(host, **server.settings(batch=1)):
+            await until(lambda: place(host) == 2)
+        host.outcomes = []
+        server.commands.clear()
+        server.mails = {uid + 100: MAILS[uid] for uid in MAILS}
+        renewed = b"* 3 EXISTS\r\n* OK [UIDVALIDITY 8] ok\r\n* OK [UIDNEXT 106] ok\r\n"
+        server.says = lambda command: renewed if "EXAMINE" in command else None
+        async with fetching(host, **server.settings(batch=1)):
+            await host.has(4)
+            await until(lambda: place(host) == 105)
+    assert "SINCE 31-Dec-1979" in server.asked("SEARCH")[0]
+
+
+async def test_a_large_mail_removed_between_two_pieces_is_not_taken_for_whole(
+    host: FetchingHost, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(delivery, "IN_MEMORY", 1000)
+    monkeypatch.setattr(connection, "PIECE", 600)
+    async with fake_imap({**MAILS, 3: mail(3, "x" * 5000)}) as server:
+
+        def says(command: str) -> bytes | None:
+            if "BODY.PEEK[]<1800.600>" in command:
+                server.mails.pop(3, None)
+            return None
+
+        server.says = says
+        async with fetching(host, **server.settings()):
+            await until(lambda: place(host) == 5)
+    assert host.contents == [MAILS[2], MAILS[5]]
 
 
 @pytest.mark.parametrize("step", ["LOGIN", "EXAMINE", "FETCH", "IDLE"])
@@ -278,6 +363,36 @@ async def test_an_answer_with_pieces_smaller_than_asked_is_put_together(
         _, fetched, _ = await host.has(3)
     whole = large.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\r\n")
     assert fetched == whole
+
+
+async def test_a_header_of_thousands_of_addresses_is_read_beside_the_loop(
+    host: FetchingHost, monkeypatch: pytest.MonkeyPatch
+):
+    readers: list[threading.Thread] = []
+
+    class Watched(letters.Letter):
+        def __init__(self, content: bytes) -> None:
+            readers.append(threading.current_thread())
+            super().__init__(content)
+
+    monkeypatch.setattr(delivery, "Letter", Watched)
+    async with fake_imap(MAILS) as server, fetching(host, **server.settings()):
+        await host.has(3)
+    assert len(readers) == 3
+    assert threading.main_thread() not in readers
+
+
+async def test_a_header_that_makes_us_stumble_stops_no_other(host: FetchingHost, monkeypatch: pytest.MonkeyPatch):
+    class Stumbling(letters.Letter):
+        def __init__(self, content: bytes) -> None:
+            if b"Subject: 3" in content:
+                raise RecursionError
+            super().__init__(content)
+
+    monkeypatch.setattr(delivery, "Letter", Stumbling)
+    async with fake_imap(MAILS) as server, fetching(host, **server.settings()):
+        assert await host.has(3) == list(MAILS.values())
+    assert host.payloads[1].recipients == ("support@example.com",)
 
 
 async def test_a_full_scratch_disk_is_waited_out(host: FetchingHost, monkeypatch: pytest.MonkeyPatch):

@@ -4,12 +4,14 @@ import asyncio
 import resource
 import threading
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from channels.api import Refusal
 from channels.email.smtp import listener
+from channels.email.smtp.incoming import SPILL_OVER
 from channels.email.smtp.scratch_file import ScratchFile
 from channels.testing_host import FakeHost
 from tests.channels.email_door import ACCEPTED, MAIL, Client, Listening, MailHost, listening, stuffed
@@ -116,7 +118,7 @@ async def test_more_than_the_disk_may_hold_is_put_off_and_its_room_given_back(ho
         first, second = await server.client(), await server.client()
         sending = asyncio.create_task(first.deliver(LARGE))
         await until(lambda: len(host.payloads) == 1)
-        assert (await second.deliver(LARGE * 2))[:9] == "452 4.3.1"
+        assert (await second.deliver(LARGE * 2))[:9] == "451 4.3.0"
         host.go_on.set()
         assert await sending == ACCEPTED
         await emptied(host)
@@ -138,7 +140,7 @@ async def test_a_disk_that_is_full_puts_the_sender_off(server, host, monkeypatch
     client = await server.client()
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, hard))
     try:
-        assert (await client.deliver(LARGE))[:9] == "452 4.3.1"
+        assert (await client.deliver(LARGE))[:9] == "451 4.3.0"
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     await emptied(host)
@@ -149,9 +151,25 @@ async def test_a_disk_that_is_full_puts_the_sender_off(server, host, monkeypatch
 async def test_a_folder_that_is_gone_puts_the_sender_off(server, host):
     host.scratch.rmdir()
     client = await server.client()
-    assert (await client.deliver(LARGE))[:9] == "452 4.3.1"
+    assert (await client.deliver(LARGE))[:9] == "451 4.3.0"
     assert await client.deliver() == ACCEPTED
     host.scratch.mkdir()
+
+
+async def test_what_comes_after_a_fault_of_ours_is_not_taken_for_commands(server, host, monkeypatch):
+    client = await begun(server)
+
+    def no_thread(*_: object, **__: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "run_in_executor", no_thread)
+    client.send(b"x" * 2 * SPILL_OVER + b"\r\nMAIL FROM:<ceo@b.example>\r\nRCPT TO:<support@example.com>\r\nDATA\r\n")
+    client.send(MAIL + b".\r\n")
+    with suppress(ConnectionError):  # nobody reads what it still sends
+        assert (await client.reply())[:9] in ("421 4.3.0", "")
+        assert await client.reply() == ""
+    await emptied(host)
+    assert host.payloads == []
 
 
 async def test_one_that_is_too_big_is_refused_and_forgotten(host):

@@ -5,9 +5,12 @@ import socket
 from collections.abc import AsyncIterator
 
 import pytest
+from aiosmtpd.smtp import SMTP
 
 from channels.api import Refusal
-from channels.email.smtp import connection
+from channels.email.smtp import connection, replies
+from channels.email.smtp.commands import COMMANDS, LONGEST_ODD
+from channels.email.smtp.mailboxes import Mailboxes, NotOurs, canonical
 from tests.channels.email_door import ACCEPTED, MAIL, PATIENCE, Listening, listening, stuffed
 
 
@@ -119,6 +122,43 @@ async def test_idle_chatter_ends_the_session():
         said = [await client.reply() for _ in range(102)]
     assert said[100:] == ["250 2.0.0 ok", "421 4.7.0 too many commands without a message, goodbye"]
     assert server.host.refusals == [(Refusal.TOO_MANY, "too many commands")]
+
+
+@pytest.mark.parametrize("command", ['MAIL FROM:<"{}>', "RCPT TO:<{}@b.example>", "MAIL FROM:<{}@b.example>"])
+async def test_an_address_no_grammar_should_look_at_is_refused_unread(server: Listening, command: str, monkeypatch):
+    monkeypatch.setattr(SMTP, "_getaddr", lambda *_: pytest.fail("it takes the square of its length"))
+    client = await server.client()
+    await client.say("RCPT TO:<a>" if command.startswith("MAIL") else "MAIL FROM:<>")
+    assert (await client.say(command.format('"' * LONGEST_ODD)))[:7] in ("501 5.1", "501 5.3")
+    assert await client.say("RSET") == "250 2.0.0 ok"
+
+
+def test_a_domain_longer_than_any_is_not_translated():
+    assert Mailboxes(["support@example.com"]).find("support@" + "\ufdfa" * 254) is NotOurs.DOMAIN
+    assert canonical("a@" + "\ufdfa" * 254) == "a@" + "\ufdfa" * 254
+
+
+async def test_many_commands_in_one_piece_let_others_have_their_turn(server: Listening, monkeypatch):
+    monkeypatch.setattr(connection, "TURN", 0.0)
+    turns, at = 0, []
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    def noop(*_: object) -> bytes:
+        at.append(turns)
+        return replies.OK
+
+    monkeypatch.setitem(COMMANDS, b"NOOP", noop)
+    client = await server.client()
+    elsewhere = asyncio.create_task(others())
+    client.send(b"NOOP\r\n" * 50)
+    assert [await client.reply() for _ in range(50)] == ["250 2.0.0 ok"] * 50
+    elsewhere.cancel()
+    assert len(set(at)) == 50
 
 
 async def test_connections_are_limited_and_given_back():

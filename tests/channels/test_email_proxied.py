@@ -10,7 +10,8 @@ import pytest
 import uvloop
 
 from channels.api import Refusal
-from channels.email.arrival import Arrival, Reception
+from channels.email.arrival import Arrival
+from channels.email.reception import Reception
 from channels.email.smtp import proxied
 from channels.email.smtp.proxied import Balancers, plain
 from tests.channels.email_door import ACCEPTED, MAIL, PATIENCE, Client, Listening, listening

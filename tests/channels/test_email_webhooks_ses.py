@@ -78,6 +78,8 @@ async def test_every_signed_field_counts(field: str):
         "https://sns.eu-west-1.amazonaws.com@evil.example/SimpleNotificationService-0123abcd.pem",
         "https://sns.eu-west-1.amazonaws.com:8443/SimpleNotificationService-0123abcd.pem",
         "https://sns.amazonaws.com.evil.example/SimpleNotificationService-0123abcd.pem",
+        "https://sns.s3.amazonaws.com/SimpleNotificationService-0123abcd.pem",
+        "https://sns.s3-eu-west-1.amazonaws.com/SimpleNotificationService-0123abcd.pem",
         "https://bucket.s3.amazonaws.com/SimpleNotificationService-0123abcd.pem",
         "https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-0123abcd.pem?x=/../evil",
         "https://sns.eu-west-1.amazonaws.com/other.pem",

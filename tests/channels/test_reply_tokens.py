@@ -1,6 +1,8 @@
 """Reply tokens: minted, verified, rotated, and worth nothing in anybody else's hands."""
 
 import re
+from email.message import EmailMessage
+from email.policy import SMTP
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -10,7 +12,8 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from channels.email import CHANNEL
-from channels.email.arrival import Arrival, Reception
+from channels.email.arrival import Arrival
+from channels.email.reception import Reception
 from channels.email.reply_tokens import ReplyTokens, ReplyTokenSettings, reply_to
 from channels.email.settings import EmailSettings
 from channels.testing_host import FakeHost
@@ -227,6 +230,12 @@ async def test_without_keys_nothing_is_looked_for():
     assert (payload.answers, payload.tokens) == (None, ())
 
 
+@pytest.mark.parametrize("before", [b"\r\n\r\n", b"From a@b.example Fri Nov 20 09:00:00 2026\r\n"])
+def test_what_stands_before_the_header_hides_no_token(before: bytes):
+    head = before + f"In-Reply-To: <t.{tokens().mint(ID)}@example.com>\r\n\r\nhello\r\n".encode()
+    assert tokens().find(("support@example.com",), head) == (ID, ("own_message_id",))
+
+
 async def test_a_flood_of_tokens_is_bounded(monkeypatch):
     tried: list[str] = []
     read = ReplyTokens.read
@@ -254,3 +263,16 @@ def test_a_reference_in_the_subject_counts_from_the_verified_only():
     assert proven("Re: T-7K3M-9QXR", "pass").evidence == ()
     many = " ".join(f"[T-AAAA-{n:04}]" for n in range(20))
     assert len(proven(many, "pass").evidence) == 5
+
+
+async def test_a_long_message_id_that_a_program_encoded_is_read_all_the_same():
+    answer = EmailMessage()
+    answer["From"] = "minsu@acme.example"
+    answer["References"] = f"<{'x' * 90}@acme.example> <t.{tokens().mint(ID)}.{uuid4().hex}@example.com>"
+    content = answer.as_bytes(policy=SMTP)
+    assert b"=?utf-8?q?" in content
+    host = FakeHost("support")
+    await Reception(settings(), host).take(Arrival(medium="smtp", content=content, recipients=("support@example.com",)))
+    (payload,) = host.payloads
+    assert (payload.answers, payload.tokens) == (ID, ("own_message_id",))
+    assert thread(payload).key == f"<{'x' * 90}@acme.example>"

@@ -20,7 +20,8 @@ from pydantic import SecretStr
 
 from channels.api import Receipt
 from channels.email import CHANNEL
-from channels.email.arrival import Arrival, Reception
+from channels.email.arrival import Arrival
+from channels.email.reception import Reception
 from channels.email.settings import EmailSettings
 from channels.email.webhooks import rehearsal
 from channels.email.webhooks.credentials import authorization

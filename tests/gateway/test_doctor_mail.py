@@ -26,7 +26,7 @@ def look(tmp_path, monkeypatch):
         """What the check says: level and words."""
         file = tmp_path / "gateway.yaml"
         file.write_text(CONFIG.format(authentication=authentication, listen=listen, enabled=enabled), encoding="utf-8")
-        (diagnosis,) = await examine(load(file, environ={}), {"senders": checks()["mail_authentication"]})
+        (diagnosis,) = await examine(load(file, environ={}), {"senders": checks()["senders"]})
         assert all(bool(one.remedy) is (one.level != "ok") for one in diagnosis.findings)
         return [(one.level, one.what) for one in diagnosis.findings]
 

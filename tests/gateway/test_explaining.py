@@ -12,8 +12,9 @@ from hypothesis import settings as pace
 from hypothesis import strategies as st
 
 from gateway.directory.lookup import UNKNOWN, Customer, Lookup
+from gateway.envelope import EnvelopeAttachment, decode
 from gateway.explaining import Unexplained, explaining
-from gateway.explaining.again import message_of
+from gateway.explaining.again import as_kept, message_of
 from gateway.inboxes import Tagging
 from gateway.sealing import facts, seal
 from gateway.settings import Settings, load
@@ -272,3 +273,13 @@ def test_rules_see_what_the_channel_and_the_directory_say(settings):
     inbox = Tagging(settings).inbox("support", "email", settings.channels["support"])
     assert seal(message(), inbox, UNKNOWN, AT, (), None).envelope.data.tags[-1] == "billing"
     assert facts(message(), inbox, "free", "ko", AT).to == ("billing@example.com",)
+
+
+def test_an_envelope_keeps_what_nobody_decides_anew():
+    bare = decode((Path(__file__).parent / "cases" / "envelope.json").read_bytes())
+    file = EnvelopeAttachment(
+        name="a.png", media_type="image/png", size=1, sha256="0", uri="file:///a", status="stored", inline_id=None,
+        omitted_reason=None,
+    )  # fmt: skip
+    stored = msgspec.structs.replace(bare, data=msgspec.structs.replace(bare.data, attachments=(file,)))
+    assert as_kept(bare, stored.data) == stored

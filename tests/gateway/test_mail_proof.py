@@ -3,8 +3,9 @@
 import pytest
 
 from channels.email import CHANNEL
-from channels.email.arrival import Arrival, Reception
+from channels.email.arrival import Arrival
 from channels.email.authentication.means import Means
+from channels.email.reception import Reception
 from channels.email.settings import EmailSettings
 from channels.testing_host import FakeHost
 from tests.channels.fake_dns import FakeDns, signed

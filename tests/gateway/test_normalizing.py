@@ -2,15 +2,19 @@
 
 import asyncio
 import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import pytest
+import uvloop
 
 from gateway import parts
 from gateway.failures import FailedElsewhere, account, place
+from gateway.normalizing import frames
 from gateway.normalizing.pool import Limits, Normalizing, NoRoom
+from gateway.normalizing.process import WorkerProcess
 from gateway.settings import load
 from normalizers.message import Incomplete, Malformed, Problem
 from tests.gateway.toy import OUTSIDE, TOY, Note, normalize
@@ -180,3 +184,87 @@ async def test_its_limits_are_settings(tmp_path):
     file.write_text("normalizing: {workers: 3, timeout: 2s, memory: 512MiB}\nchannels: {}\n", encoding="utf-8")
     pool = parts.normalizing(load(file, environ={}), tmp_path)
     assert pool.limits == Limits(workers=3, timeout=2.0, memory=512 * 2**20)
+
+
+async def test_a_signal_to_everybody_in_front_of_the_terminal_meets_no_worker(pool):
+    await read(pool, HEAVY)
+    assert os.getpgid(pids(pool)[0]) != os.getpgid(0)
+
+
+async def test_a_payload_whose_worker_dies_before_it_begins_is_asked_of_another(pool, monkeypatch):
+    real = WorkerProcess.start
+    started: list[WorkerProcess] = []
+
+    async def start(**limits):
+        worker = await real(**limits)
+        if not started:
+            os.kill(worker.pid, signal.SIGKILL)
+        started.append(worker.pid)
+        return worker
+
+    monkeypatch.setattr(WorkerProcess, "start", start)
+    assert await read(pool, HEAVY) == tuple(normalize(HEAVY))
+    assert pids(pool) == started[1:]
+
+
+async def test_what_waits_for_its_turn_is_held_once(scratch, monkeypatch):
+    asked: list[type] = []
+    real = frames.encode
+
+    def encode(what):
+        asked.append(type(what))
+        return real(what)
+
+    monkeypatch.setattr(frames, "encode", encode)
+    async with Normalizing(scratch, Limits(workers=1)) as pool:
+        await pool._slots.acquire()
+        waiting = [asyncio.create_task(read(pool, HEAVY)) for _ in range(20)]
+        await until(lambda: len(list(scratch.iterdir())) == 20)
+        assert asked == []
+        pool._slots.release()
+        assert await asyncio.gather(*waiting) == [tuple(normalize(HEAVY))] * 20
+
+
+async def test_a_payload_whose_worker_was_killed_over_it_is_asked_of_another_once(pool, monkeypatch):
+    real = WorkerProcess._hear
+    killed: list[WorkerProcess] = []
+
+    async def hear(worker):
+        said = await real(worker)
+        if said == frames.BEGUN and not killed:
+            killed.append(worker.pid)
+            os.kill(worker.pid, signal.SIGKILL)
+        return said
+
+    monkeypatch.setattr(WorkerProcess, "_hear", hear)
+    with pytest.raises(FailedElsewhere) as failed:
+        await read(pool, Note(fault="hang"))
+    assert (len(killed), place(failed.value)) == (1, "Overrun")
+
+
+async def test_a_payload_that_kills_its_workers_is_asked_twice(pool, monkeypatch):
+    real = WorkerProcess.start
+    started: list[WorkerProcess] = []
+
+    async def start(**limits):
+        worker = await real(**limits)
+        started.append(worker.pid)
+        return worker
+
+    monkeypatch.setattr(WorkerProcess, "start", start)
+    with pytest.raises(FailedElsewhere, match="Crashed"):
+        await read(pool, Note(fault="abort"))
+    assert len(started) == 2
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_no_loop_makes_a_payload_pay_for_a_worker_that_died_idle(scratch, run):
+    async def scene():
+        async with Normalizing(scratch, Limits()) as pool:
+            await read(pool, HEAVY)
+            (first,) = pids(pool)
+            os.kill(first, signal.SIGKILL)
+            await until(lambda: not alive(first))
+            return await read(pool, HEAVY)
+
+    assert run(scene()) == tuple(normalize(HEAVY))

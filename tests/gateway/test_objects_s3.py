@@ -5,6 +5,8 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from channels.api import Outcome
 from gateway.doctor import objects as doctor
@@ -40,6 +42,32 @@ async def test_what_is_kept_is_never_written_again(s3, tmp_path, content):
     assert before["version"]
     await store.put("raw/aa/x", tmp_path / "file", len(content))
     assert await store._store.head_async("raw/aa/x") == before
+
+
+async def test_another_who_writes_the_same_and_may_yet_fail_is_not_relied_upon():
+    kept: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        if request.method == "PUT":
+            await request.read()
+            if "If-None-Match" in request.headers:
+                return web.Response(status=409, text="<Error><Code>ConditionalRequestConflict</Code></Error>")
+            kept.append(request.path)
+        return web.Response(status=200 if request.path in kept else 404, headers={"ETag": '"x"'})
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    async with TestServer(app) as server:
+        options = {**S3Server.access, "endpoint": str(server.make_url("")).rstrip("/")}
+        stored = await Objects.from_url("s3://tickets", options).put(b"mail", "raw")
+    assert kept == [stored.uri.replace("s3://", "/")]
+
+
+@pytest.mark.parametrize("option", ["virtual_hosted_style_request", "s3_express"])
+async def test_a_wrong_option_is_refused_without_its_value(option):
+    with pytest.raises(ObjectsUnavailable) as caught:
+        Objects.from_url("s3://tickets", {option: "between-us"})
+    assert "between-us" not in str(caught.value)
 
 
 async def test_a_store_that_knows_no_conditions_is_asked_first(s3):

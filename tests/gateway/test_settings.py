@@ -1,4 +1,5 @@
 import re
+from base64 import b64encode
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -6,9 +7,15 @@ from textwrap import dedent
 from typing import Annotated, Literal
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pydantic import AfterValidator, Field, ValidationError
 
 from channels.api import ChannelSettings
+from channels.email.authentication.settings import AuthenticationSettings
+from channels.email.imap.settings import ImapSettings
+from channels.email.settings import EmailSettings
+from channels.email.webhooks.settings import WebhookSettings
 from channels.planned import PLANNED
 from channels.registry import BUILT_IN, settings_class
 from gateway.settings import ConfigError, ConfigProblem, Settings, load, not_in_use
@@ -194,6 +201,8 @@ def test_every_error_of_a_file_at_once_in_the_order_of_its_lines(errors):
         ("queue: {url: 'redis://h/0?sentinel_password=x'}", "the option sentinel_password of the URL is not known"),
         ("queue: {url: 'redis+cluster://h?db=3'}", "queue.url: a cluster has no databases to choose from"),
         ("queue: {url: 'redis://'}", "nothing follows redis://"),
+        ("objects: {url: 's3://key:secret@bucket/prefix'}", "must be a bucket and a prefix alone"),
+        ("objects: {url: 's3://bucket/prefix?secret=x'}", "must be a bucket and a prefix alone"),
         ("objects: {url: var/objects}", "must begin with file://, s3://, gs://, az:// and a place"),
         ("objects: {endpoint: minio}", "objects.endpoint: must be a URL such as https://support.example.com"),
         ("objects: {options: {allow_http: true}}", "objects.options.allow_http: must be text: put true or false in"),
@@ -434,14 +443,31 @@ def _uncommented() -> str:
     return re.sub(r"(?m)^(\s*)#(?=[a-z-])", r"\1", text)
 
 
+def _public_key() -> str:
+    key = ec.derive_private_key(1, ec.SECP256R1()).public_key()
+    return b64encode(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).decode()
+
+
 def test_every_commented_option_of_the_shipped_configuration_is_right(tmp_path):
     path = tmp_path / "gateway.yaml"
     path.write_text(_uncommented(), encoding="utf-8")
     example = (CONFIG / ".env.example").read_text(encoding="utf-8")
-    environ = dict.fromkeys(re.findall(r"(?m)^#(SLACK_\w+|X_\w+|TWILIO_\w+|SALESFORCE_\w+|CRM_\w+)=", example), "AC1")
-    found = load(path, environ=environ | dict.fromkeys(("PORTAL_TOKEN_SHA256", "CORE_TOKEN_SHA256"), "0" * 64))
+    of_vendors = r"(?m)^#((?:SLACK|X|TWILIO|SALESFORCE|CRM|IMAP|MAILGUN)_\w+)="
+    environ = dict.fromkeys(re.findall(of_vendors, example), "AC1")
+    environ |= dict.fromkeys(("PORTAL_TOKEN_SHA256", "CORE_TOKEN_SHA256"), "0" * 64)
+    environ |= dict.fromkeys(("SES_S3_KEY_ID", "SES_S3_SECRET", "REPLY_TOKEN_KEY"), "K" * 32)
+    environ |= dict.fromkeys(("SENDGRID_CREDENTIAL", "POSTMARK_CREDENTIAL"), f"desk:{'p' * 16}")
+    found = load(path, environ=environ | {"SENDGRID_PUBLIC_KEY": _public_key()})
     assert {inbox.type for inbox in found.channels.values()} == {*BUILT_IN, *PLANNED}
     assert found.model_fields_set == set(Settings.model_fields)
+
+
+def test_every_key_of_a_mail_inbox_is_in_the_shipped_configuration():
+    text = (CONFIG / "gateway.yaml").read_text(encoding="utf-8")
+    inbox = re.search(r"(?ms)^  support:.*?^  callback:", text)
+    assert inbox is not None
+    for model in (EmailSettings, ImapSettings, AuthenticationSettings, WebhookSettings):
+        assert [name for name in model.model_fields if not re.search(rf"\b{name}:", inbox[0])] == [], model.__name__
 
 
 def test_every_variable_of_the_shipped_configuration_is_explained():

@@ -18,6 +18,10 @@ from gateway.settings import load
             'objects: {url: "s3://bucket", options: {colour: red}}\n',
             ":1:16: objects.url: Configuration key: 'colour' is not valid for store 'S3'.",
         ),
+        (
+            "channels:\n  support: {type: email, recipients: [a@b.example], tls: {certificate: /nowhere/c, key: k}}\n",
+            ":2:58: channels.support.tls: tls.certificate cannot be read: No such file or directory",
+        ),
     ],
 )
 def test_it_is_named_where_it_stands(tmp_path, text, said):

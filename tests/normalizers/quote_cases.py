@@ -1,5 +1,7 @@
 """Cases of what was said: `quotes/known/` were looked at while the splitter was written, `quotes/held-out/` were not.
 
+Those in `quotes/outside/` were written by somebody who had seen neither the splitter nor its table of markers.
+
 A case is a mail's text cut into sections by lines like `=== new`: `new` is the writer's, `context` is quoted and must
 stay because of new words under it, `quote` and `signature` must go. In a case with an `html` section the page is what
 came; the others say what is to be left of it.

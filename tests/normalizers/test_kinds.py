@@ -47,6 +47,24 @@ class TestMachines:
         assert (message.kind, message.flags.bounce) == (Kind.BOUNCE, "5.1.1")
         assert read(mail).kind is Kind.MESSAGE
 
+    @pytest.mark.parametrize(
+        "rest",
+        [
+            "Auto-Submitted: auto-replied\r\nSubject: Automatic reply: Delivery problem\r\n\r\nI am on leave.",
+            "Subject: 반송 요청드립니다\r\n\r\n주문 550-1234 반송해 주세요. jiwoo@acme.example",
+            "Subject: Parcel returned to sender\r\n\r\nOrder 550-1234, jiwoo@acme.example",
+        ],
+    )
+    def test_an_empty_mail_from_makes_no_bounce_of_a_parcel_that_came_back(self, rest: str) -> None:
+        assert read(PERSON + rest.encode(), null_sender=True).kind is Kind.MESSAGE
+
+    def test_a_report_that_somebody_passes_on_is_none_however_little_they_want_answers(self) -> None:
+        report = b"--B\r\nContent-Type: message/delivery-status\r\n\r\nFinal-Recipient: rfc822; a@acme.example\r\n--B--"
+        mixed = b"MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=B\r\n\r\n--B\r\n\r\nwhy?\r\n" + report
+        message = read(PERSON + b"X-Auto-Response-Suppress: All\r\nSubject: It came back\r\n" + mixed)
+        assert (message.kind, message.text) == (Kind.MESSAGE, "why?")
+        assert read(PERSON + b"Subject: It came back\r\n" + mixed, null_sender=True).kind is Kind.BOUNCE
+
     @pytest.mark.parametrize("name", automatic._ANSWERING)
     def test_every_header_of_an_answering_machine_counts_unless_it_says_no(self, name: str) -> None:
         assert automatic.is_automatic(header(name, b" somebody@acme.example"), False)

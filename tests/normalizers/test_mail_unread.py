@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from normalizers.email import MailPayload, normalize, unread
 from normalizers.mail import unread as unread_module
-from normalizers.message import Address, Kind, Message, Proof
+from normalizers.mailed import Authentication, Dmarc, Mail
+from normalizers.message import Address, Flags, Kind, Message, Proof
 from tests.normalizers.torture import TORTURE
 
 DIGEST = "5" * 64
@@ -17,8 +19,8 @@ MAIL = (
 )
 
 
-def little(content: bytes) -> Message:
-    (message,) = unread(MailPayload(content=content, recipients=("support@example.com",)), DIGEST)
+def little(content: bytes, **known: Any) -> Message:
+    (message,) = unread(MailPayload(content=content, recipients=("support@example.com",), **known), DIGEST)
     return message
 
 
@@ -48,6 +50,32 @@ def test_nobody_is_verified_by_a_look_at_the_head() -> None:
     assert little(MAIL).proof is Proof.CLAIMED
     assert little(b"From: a@b.kr, c@d.kr\r\n\r\n").proof is Proof.SUSPECT
     assert little(b"nothing").proof is Proof.ANONYMOUS
+
+
+def test_a_forgery_stays_one_when_it_cannot_be_read() -> None:
+    disowned = Authentication(source="gateway", dmarc=Dmarc(result="fail", domain="acme.example", policy="reject"))
+    message = little(MAIL, authentication=disowned, mail_from="x@evil.example")
+    assert message.proof is Proof.SUSPECT
+    assert "dmarc=fail p=reject" in message.evidence
+    assert message.mail == Mail(return_path="x@evil.example", authentication=disowned)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"From: vip@bank.kr\r\n" + b"X-Filler: y\r\n" * 2000 + b"From: c@d.kr\r\n\r\n",
+        b"From: vip@bank.kr" + b"\r\n " * 1000 + b", c@d.kr\r\n\r\n",
+    ],
+    ids=["another From further on", "a From that goes on"],
+)
+def test_who_may_be_named_beyond_what_is_looked_at_is_suspect(head: bytes) -> None:
+    assert (little(head).proof, little(head).evidence[0]) == (Proof.SUSPECT, "head_cut")
+
+
+def test_a_machine_that_cannot_be_read_is_a_machine() -> None:
+    assert little(MAIL, null_sender=True).flags == Flags(auto_reply=True)
+    assert little(b"Auto-Submitted: auto-replied\r\nList-Id: <a.b>\r\n\r\n").flags == Flags(auto_reply=True, list=True)
+    assert little(MAIL).flags == Flags()
 
 
 @pytest.mark.parametrize("name", ["read_headers", "message_id", "read_author", "thread_of", "decode_words"])

@@ -22,7 +22,7 @@ CLIENTS = {
     "thunderbird": "Thunderbird", "zoho": "Zoho", "other": "others",
 }  # fmt: skip
 KINDS = {"attribution": "line", "header": "block", "separator": "dashes", "signature": "signature"}
-KNOWN, HELD_OUT = cases("known"), cases("held-out")
+KNOWN, HELD_OUT, OUTSIDE = cases("known"), cases("held-out"), cases("outside")
 
 
 @pytest.mark.parametrize("case", KNOWN, ids=lambda case: case.client)
@@ -30,7 +30,9 @@ def test_known_cases_are_split_exactly(case: Case) -> None:
     assert tidy(case.result.text.split("\n")) == tidy(case.lines("new", "context"))
 
 
-@pytest.mark.parametrize("case", [*KNOWN, *HELD_OUT], ids=lambda case: f"{case.path.parent.name}/{case.client}")
+@pytest.mark.parametrize(
+    "case", [*KNOWN, *HELD_OUT, *OUTSIDE], ids=lambda case: f"{case.path.parent.name}/{case.client}"
+)
 def test_nothing_new_is_ever_lost(case: Case) -> None:
     left = set(tidy(case.result.text.split("\n")))
     assert [line for line in tidy(case.lines("new")) if line not in left] == []
@@ -39,6 +41,13 @@ def test_nothing_new_is_ever_lost(case: Case) -> None:
 
 def test_held_out_cases_are_split_as_well() -> None:
     found = figures(HELD_OUT)
+    assert found.kept == 1, str(found)
+    assert found.leaked <= 0.02, str(found)
+    assert found.exact >= 0.95, str(found)
+
+
+def test_cases_of_somebody_else_are_split_as_well() -> None:
+    found = figures(OUTSIDE)
     assert found.kept == 1, str(found)
     assert found.leaked <= 0.02, str(found)
     assert found.exact >= 0.95, str(found)
@@ -187,7 +196,11 @@ def test_a_flowed_mail_reads_as_it_was_written() -> None:
 
 def test_the_guide_says_what_the_table_and_the_cases_say(request: pytest.FixtureRequest) -> None:
     guide = GUIDE.read_text(encoding="utf-8")
-    current = filled(filled(guide, "table", table_of_clients()), "figures", shown(figures(KNOWN), figures(HELD_OUT)))
+    current = filled(
+        filled(guide, "table", table_of_clients()),
+        "figures",
+        shown(figures(KNOWN), figures(HELD_OUT), figures(OUTSIDE)),
+    )
     if request.config.getoption("--golden"):
         GUIDE.write_text(current, encoding="utf-8", newline="\n")
     assert GUIDE.read_text(encoding="utf-8") == current, "pytest tests/normalizers/test_quotes.py --golden"
@@ -199,8 +212,8 @@ def filled(guide: str, name: str, content: str) -> str:
     return section.sub(lambda found: f"{found[1]}\n{content}\n\n{found[2]}", guide)
 
 
-def shown(known: Figures, held_out: Figures) -> str:
-    return f"- known: {known}\n- held out: {held_out}"
+def shown(known: Figures, held_out: Figures, outside: Figures) -> str:
+    return f"- known: {known}\n- held out: {held_out}\n- outside: {outside}"
 
 
 def table_of_clients() -> str:

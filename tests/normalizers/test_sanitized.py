@@ -75,6 +75,20 @@ def test_remote_images_are_set_aside_with_their_place() -> None:
     )
 
 
+def test_an_image_by_its_other_name_is_set_aside_too() -> None:
+    message = mail(b"<p>hi</p><image src=http://tracker.example/t.gif>")
+    assert message.html == '<p>hi</p><img data-remote-image="0">'
+    assert message.mail is not None
+    assert message.mail.remote_images == ("http://tracker.example/t.gif",)
+
+
+def test_an_image_the_parser_did_not_see_is_not_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Pages, "_set_aside", lambda self, image: None)
+    assert shown(
+        '<img src="http://tracker.example/t.gif" alt="x"><img src="CID:a"><a href="http://acme.example">y</a>'
+    ) == ('<img alt="x"><img src="CID:a"><a href="http://acme.example" rel="noopener noreferrer nofollow">y</a>')
+
+
 def test_the_hundred_and_first_remote_image_is_left_out() -> None:
     message = mail(b"".join(b'<img src="https://a.example/%d.png">' % number for number in range(101)))
     assert message.mail is not None

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final, TypeVar
 
 import structlog
 from msgspec.structs import replace
 
+from channels.email.arrival import Arrival
 from channels.email.authentication import dkim_check, dmarc, results, spf_check
 from channels.email.authentication.dkim_check import Signature
 from channels.email.authentication.means import Means
@@ -17,14 +18,13 @@ from channels.email.authentication.resolver import Resolver, Unanswered
 from channels.email.authentication.settings import AuthenticationSettings
 from normalizers.mailed import Authentication, Dkim, Dmarc, Spf
 
-if TYPE_CHECKING:
-    from channels.email.arrival import Arrival
-
 OURSELVES: Final = "gateway"
 KEYS_SHARE: Final = 0.6
 """Of the time for a mail, that keys are waited for: no key that never comes leaves the others unused."""
-MOST_AT_ONCE: Final = 128 * 1024
-"""Bytes of a mail whose header is read without a thread."""
+MOST_AT_ONCE: Final = 16 * 1024
+"""Bytes of a mail whose header is read without a thread: it may be nothing but a From that takes long to read."""
+_THROUGH_THE_FRONT: Final = ("smtp", "imap")
+"""Doors behind the server in front. A provider that posts mail is another, and leaves in what bears its id."""
 
 T = TypeVar("T")
 
@@ -44,7 +44,7 @@ class Checks:
         self._threads = means.threads
         self._resolver = resolver or means.resolver(settings.resolvers)
 
-    async def examine(self, arrival: "Arrival") -> Authentication | None:
+    async def examine(self, arrival: Arrival) -> Authentication | None:
         """Never raises; what cannot be found out in time is a `temperror`. None where there was nothing to ask."""
         if self._settings.check == "off":
             return None
@@ -54,12 +54,14 @@ class Checks:
             log.warning("mail.unchecked", error=type(error).__name__)
             return None
 
-    async def _examine(self, arrival: "Arrival", deadline: float) -> Authentication | None:
+    async def _examine(self, arrival: Arrival, deadline: float) -> Authentication | None:
         peer = self._peers.sender(arrival.peer)
-        in_front = self._settings.authserv_id
+        in_front = self._settings.authserv_id if arrival.medium in _THROUGH_THE_FRONT else None
         if in_front is not None and arrival.authentication is None and peer is not None:
             return None  # it did not come through the server in front, whatever its header says
         reading = await self._read(arrival)
+        if reading.nameless:
+            reading = replace(reading, author=dns_name(arrival.mail_from.strip("<> ").rpartition("@")[2]))
         if arrival.authentication is not None:
             return await self._weighed(arrival.authentication, reading.author, deadline)
         if in_front is not None:
@@ -77,7 +79,7 @@ class Checks:
             spf = Spf(result="none")
         return _judged(reading.author, policy, OURSELVES, spf, [*signed, *spoilt])
 
-    async def _read(self, arrival: "Arrival") -> Reading:
+    async def _read(self, arrival: Arrival) -> Reading:
         if arrival.file is not None:
             return await self._run(lambda: read_file(arrival))
         if len(arrival.content) > MOST_AT_ONCE:
@@ -91,7 +93,7 @@ class Checks:
         return await _by(deadline, spf_check.check(sender, self._resolver, self._run), late)
 
     async def _dkim(
-        self, arrival: "Arrival", reading: Reading, wanted: Sequence[Signature], deadline: float
+        self, arrival: Arrival, reading: Reading, wanted: Sequence[Signature], deadline: float
     ) -> list[Dkim]:
         if not wanted:
             return []

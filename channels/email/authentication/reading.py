@@ -3,17 +3,14 @@
 import mmap
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import msgspec
 
+from channels.email.arrival import Arrival
 from channels.email.authentication.names import dns_name
-from normalizers.mail.author import only_author
-from normalizers.mail.headers import Headers, headers_start, read_headers, unfold
+from normalizers.mail.author import authors, only_author
+from normalizers.mail.headers import headers_start, read_headers, unfold
 from normalizers.notes import Notes
-
-if TYPE_CHECKING:
-    from channels.email.arrival import Arrival
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,6 +21,8 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """Where header and body begin."""
     author: str | None
     """The domain of the one mailbox in From, as `dns_name` gives it; None where that is not one, or no domain."""
+    nameless: bool
+    """Whether From names nobody, so that the envelope sender stands in for the author."""
     signatures: tuple[bytes, ...]
     """The values of DKIM-Signature, topmost first, as they came."""
     results: tuple[str, ...]
@@ -38,28 +37,24 @@ def read(content: bytes) -> Reading:
     return Reading(
         start=start,
         body=body,
-        author=_author(headers),
+        author=dns_name(address.rpartition("@")[2]) if (address := only_author(headers)) else None,
+        nameless=not authors(headers),
         signatures=tuple(headers.all("dkim-signature")),
         results=tuple(unfold(value) for value in headers.all("authentication-results")),
     )
 
 
-def read_file(arrival: "Arrival") -> Reading:
+def read_file(arrival: Arrival) -> Reading:
     """Raises OSError."""
     with opened(arrival) as content:
         return read(content)  # type: ignore[arg-type] # read as bytes are
 
 
 @contextmanager
-def opened(arrival: "Arrival") -> "Iterator[bytes | mmap.mmap]":
+def opened(arrival: Arrival) -> "Iterator[bytes | mmap.mmap]":
     """The whole mail, from memory or mapped into it. Raises OSError."""
     if arrival.file is None:
         yield arrival.content
         return
     with arrival.file.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         yield content
-
-
-def _author(headers: Headers) -> str | None:
-    address = only_author(headers)
-    return dns_name(address.rpartition("@")[2]) if address else None

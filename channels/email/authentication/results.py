@@ -12,6 +12,7 @@ MOST_RESULTS: Final = 50
 MOST_SIGNATURES: Final = 8
 
 _PIECE: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[^"();\\]+|[();]|\\.?|"', re.DOTALL)
+_IN_COMMENT: Final = re.compile(r"[^()\\]+|[()]|\\.?", re.DOTALL)  # a quote is but a quote there
 _NAME: Final = r"[A-Za-z][\w-]*"
 _ITEM: Final = re.compile(
     rf'\s*({_NAME})(?:\s*/\s*\d+)?(?:\s*\.\s*({_NAME}))?\s*=\s*((?:"(?:[^"\\]|\\.)*"|[^\s"])+)(?=\s|$)', re.ASCII
@@ -70,8 +71,9 @@ def _parts(header: str) -> list[tuple[str, str]]:
     """What stands between semicolons, without its comments; and those."""
     parts: list[tuple[list[str], list[str]]] = [([], [])]
     depth = 0
-    for match in _PIECE.finditer(header):
-        piece = match[0]
+    at = 0
+    while match := (_IN_COMMENT if depth else _PIECE).match(header, at):
+        piece, at = match[0], match.end()
         if piece == "(" or depth:
             depth += (piece == "(") - (piece == ")")
             parts[-1][1].append(piece if depth else " ")

@@ -40,6 +40,8 @@ class Folder:
     validity: int
     next_uid: int
     """No mail in it has this UID or a higher one."""
+    numbered: bool
+    """Whether the server itself said so: then it never becomes less."""
     mails: int
 
 
@@ -110,8 +112,9 @@ class Connection:
             validity, mails = found.get(b"UIDVALIDITY"), found.get(b"EXISTS", 0)
             if not validity:
                 raise Refused
-            next_uid = found.get(b"UIDNEXT") or max(self._client.search(["UID", "*"]), default=0) + 1
-        return Folder(validity=validity, next_uid=next_uid, mails=mails)
+            told = found.get(b"UIDNEXT")
+            next_uid = told or max(self._client.search(["UID", "*"]), default=0) + 1
+        return Folder(validity=validity, next_uid=next_uid, numbered=bool(told), mails=mails)
 
     def search(self, first: int, last: int, since: date | None = None) -> list[int]:
         """The UIDs of the mails there are, ascending; `since` by the day the server got them. Raises MailboxError."""
@@ -134,14 +137,18 @@ class Connection:
         return {uid: _text(items, b"BODY[]") for uid, items in found.items()}
 
     def fetch_pieces(self, uid: int, size: int) -> Iterator[bytes]:
-        """A large mail, piece by piece; `size` is what the server says it has. Raises MailboxError."""
+        """A large mail, piece by piece; `size` is what the server says it has, and some say too much.
+
+        Raises MailboxError; Refused where it is not given out, or not to its end.
+        """
         at = 0
         while True:
             with _in_words():
                 found = self._client.fetch([uid], [f"BODY.PEEK[]<{at}.{PIECE}>"])
             piece = _text(found.get(uid, {}), b"BODY[]<%d>" % at)
             if not piece:
-                if at == 0:
+                # Nothing is an end; no answer about the mail is one that was removed meanwhile.
+                if at == 0 or (piece is None and at < size):
                     raise Refused
                 return
             yield piece

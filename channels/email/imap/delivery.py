@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -11,12 +12,13 @@ from uuid import uuid4
 import structlog
 
 from channels.api import Host, Outcome, Refusal
-from channels.email.arrival import Arrival, Reception
+from channels.email.arrival import Arrival
 from channels.email.imap.connection import Connection, write
 from channels.email.imap.letters import HEADER, Find, Letter, mended, mended_pieces, notice
 from channels.email.imap.mailbox import Mailbox
 from channels.email.imap.settings import ImapSettings
 from channels.email.imap.troubles import MailboxError, Refused, Throttled, Unfetched
+from channels.email.reception import Reception
 from channels.in_hand import InHand
 from normalizers.email import MailPayload
 
@@ -167,21 +169,27 @@ class Delivery:
 
     async def _take_in(self, content: bytes, file: Path | None) -> Outcome:
         try:
-            head = content[:HEADER] if file is None else await asyncio.to_thread(partial(_head, file))
-            letter = Letter(head)
-            receipt = await self._reception.take(
-                Arrival(
-                    medium="imap",
-                    content=mended(content),
-                    file=file,
-                    mail_from=letter.mail_from,
-                    recipients=letter.recipients(self._find, self._otherwise),
-                )
-            )
-            return receipt.outcome
+            # A header of thousands of addresses takes its time, and nobody else is to wait for it.
+            arrival = await asyncio.to_thread(self._arrival, content, file)
+            return (await self._reception.take(arrival)).outcome
         finally:
             if file is not None:
                 await asyncio.to_thread(partial(file.unlink, missing_ok=True))
+
+    def _arrival(self, content: bytes, file: Path | None) -> Arrival:
+        head = content[:HEADER] if file is None else _head(file)
+        arrival = Arrival(medium="imap", content=mended(content), file=file, recipients=(self._otherwise,))
+        try:
+            letter = Letter(head)
+            return replace(
+                arrival,
+                mail_from=letter.mail_from,
+                null_sender=letter.null_sender,
+                recipients=letter.recipients(self._find, self._otherwise),
+            )
+        except Exception as error:  # a bug of ours must not have one mail stop all that come after it
+            self._log.error("header.unread", error=type(error).__name__)
+            return arrival
 
 
 def _together(uids: Sequence[int], sizes: Mapping[int, int], room: int) -> list[int]:

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from channels.api import Host
-from channels.email.arrival import Reception
+from channels.email.reception import Reception
 from channels.email.smtp.mailboxes import Mailboxes
 from channels.in_hand import DRAIN_SECONDS
 from normalizers.email import MailPayload

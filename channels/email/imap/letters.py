@@ -40,9 +40,14 @@ class Letter:
         return (otherwise,)
 
     @property
+    def null_sender(self) -> bool:
+        """Whether the last server noted that it was `<>`."""
+        return self._headers.first("return-path").strip() == "<>"
+
+    @property
     def mail_from(self) -> str:
         """What the last server noted; From stands in where it noted nothing, for an empty one means a bounce."""
-        if self._headers.first("return-path").strip() == "<>":
+        if self.null_sender:
             return ""
         return next(iter([*self._addresses("return-path"), *self._addresses("from")]), "")
 

@@ -3,18 +3,18 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
-import msgspec
 import structlog
+from msgspec import structs
 
 from channels.api import Host
 from channels.email.imap import mailbox
 from channels.email.imap.connection import Connection, Folder
 from channels.email.imap.delivery import Deferred, Delivery
 from channels.email.imap.mailbox import Mailbox
-from channels.email.imap.places import Place, read_places, written
+from channels.email.imap.places import CursorDown, Place, Places, name_of
 from channels.email.imap.settings import ImapSettings
 from channels.email.imap.tokens import Tokens
 from channels.email.imap.troubles import (
@@ -43,8 +43,8 @@ OVERLAP: Final = timedelta(days=1)
 """Where a folder was made anew: time zones, clocks and the day's granularity of SINCE."""
 
 
-class CursorDown(Exception):
-    """Nobody tells or keeps how far we are."""
+_LONG_AGO: Final = datetime(1980, 1, 1, tzinfo=UTC)
+"""Before there was any mailbox; far enough from the first day there is for a day less."""
 
 
 class Poller:
@@ -54,7 +54,6 @@ class Poller:
         self.name = f"imap-{host.inbox}"
         self._settings, self._host, self._delivery = settings, host, delivery
         self._tokens = Tokens(settings.oauth2, settings.timeout.total_seconds()) if settings.oauth2 else None
-        self._places: dict[str, Place] | None = None
         self._idle = settings.idle
         self._trouble: str | None = None
         self._missing: set[str] = set()
@@ -62,6 +61,8 @@ class Poller:
         self._fresh = True
         self._established = False
         self._log = structlog.get_logger().bind(channel="email", inbox=host.inbox)
+        self._places = Places(host.cursor, self._log)
+        self._mailbox = name_of(settings.host, settings.user)
 
     async def run(self) -> None:
         """For ever."""
@@ -114,8 +115,7 @@ class Poller:
         self._trouble, self._failures, self._fresh, self._established = None, 0, True, True
 
     async def _visit(self) -> None:
-        if self._places is None:
-            self._places = await self._read()
+        await self._places.read()
         token = await self._tokens.get() if self._tokens else None
         async with mailbox.opened(self._settings, token, self.name) as opened:
             can_idle = self._idle and await opened.call(Connection.can_idle)
@@ -152,22 +152,26 @@ class Poller:
         return news
 
     async def _catch_up(self, opened: Mailbox, folder: str, found: Folder) -> bool:
-        place = (self._places or {}).get(folder)
-        if place is None or place.validity != found.validity:
-            uid = await self._beginning(opened, found, place)
+        place, looked = self._places.of(folder), _now()
+        if place is None or self._is_another(place, found):
             if place is not None:
                 self._log.warning("folder.renewed", folder=folder)
-            place = Place(validity=found.validity, uid=uid, at=_now())
-            await self._move(folder, place)
+            place = await self._beginning(opened, found, place)
+            await self._places.move(folder, place)
         news = False
         async for uids in _windows(opened, found, place.uid + 1):
             while uids := [uid for uid in uids if uid > place.uid]:
                 news = True
                 place = await self._take(opened, folder, place, uids[: self._settings.batch])
         # Not to the end of what is promised by UIDNEXT: a server may number a mail before it shows it.
-        if _now() - place.at > KEPT_ANEW:
-            await self._move(folder, Place(validity=place.validity, uid=place.uid, at=_now()))
+        if news or self._places.unkept or looked - place.at > KEPT_ANEW:
+            await self._places.move(folder, structs.replace(place, at=looked))
         return news
+
+    def _is_another(self, place: Place, found: Folder) -> bool:
+        """Whether its UIDs say nothing of ours: made anew, of another account, or set back by a backup."""
+        same = (found.validity, self._mailbox) == (place.validity, place.mailbox)
+        return not same or (found.numbered and place.uid >= found.next_uid)
 
     async def _take(self, opened: Mailbox, folder: str, place: Place, uids: list[int]) -> Place:
         """Where that brings us; what is durably kept stays behind us whatever comes after it."""
@@ -181,43 +185,30 @@ class Poller:
             await self._delivery.take(opened, folder, place.validity, uids, kept)
         finally:
             if reached > place.uid:
-                place = Place(validity=place.validity, uid=reached, at=_now())
-                await self._move(folder, place)
+                place = structs.replace(place, uid=reached)
+                await self._places.move(folder, place)
         return place
 
-    async def _beginning(self, opened: Mailbox, found: Folder, place: Place | None) -> int:
-        """The UID after which to begin."""
-        since = self._settings.since
-        day: date | None = None
+    async def _beginning(self, opened: Mailbox, found: Folder, place: Place | None) -> Place:
+        """The place after which to begin."""
+        since, day = self._settings.since, None
         if place is not None:
-            # Made anew, with new UIDs: all since we last looked, and what was taken before is a duplicate.
-            day = (place.at - OVERLAP).date()
+            # All since we last looked to the end, and what was taken before is a duplicate.
+            at = place.at
+            day = (at - OVERLAP).date()
         elif since == "all":
-            return 0
+            at = _LONG_AGO
         elif since == "now":
-            return found.next_uid - 1
+            at = _now()
         else:
-            day = since
-        async for uids in _windows(opened, found, 1, day):
-            if uids:
-                return uids[0] - 1
-        return found.next_uid - 1
-
-    async def _read(self) -> dict[str, Place]:
-        try:
-            return read_places(await self._host.cursor.read())
-        except OSError as error:
-            raise CursorDown("no cursor") from error
-        except msgspec.DecodeError:
-            raise CursorDown("unreadable cursor") from None
-
-    async def _move(self, folder: str, place: Place) -> None:
-        places = {**(self._places or {}), folder: place}
-        try:
-            await self._host.cursor.move(written(places))
-        except OSError as error:
-            raise CursorDown("no cursor") from error
-        self._places = places
+            at, day = datetime.combine(since, time(), UTC) + OVERLAP, since
+        uid = 0 if day is None and since == "all" else found.next_uid - 1
+        if day is not None:
+            async for uids in _windows(opened, found, 1, day):
+                if uids:
+                    uid = uids[0] - 1
+                    break
+        return Place(validity=found.validity, uid=uid, at=at, mailbox=self._mailbox)
 
 
 async def _windows(opened: Mailbox, found: Folder, first: int, since: date | None = None) -> AsyncIterator[list[int]]:

@@ -20,6 +20,15 @@ PositiveDuration = Annotated[Duration, Field(gt=timedelta())]
 _Line = Annotated[Name, Form(r"[^\x00-\x1f\x7f]+", "without control characters")]
 
 
+_Host = Annotated[
+    str,
+    Form(
+        r"[A-Za-z0-9._-]+|\[?[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*\]?",
+        "the name of a server, without scheme and port",
+    ),
+]
+
+
 class OAuth2Settings(BaseModel):
     """Where an access token comes from: as it stands, from a command, or from the provider's token address."""
 
@@ -58,7 +67,7 @@ class ImapSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    host: Name
+    host: _Host
     port: Annotated[int, Field(ge=1, le=65535)] | None = None
     """993, without `tls: implicit` 143."""
     tls: Literal["implicit", "starttls", "none"] = "implicit"

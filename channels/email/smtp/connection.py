@@ -6,6 +6,9 @@ Built on private parts of aiosmtpd 1.4.6: look here first when a newer release m
 import asyncio
 import logging
 import math
+import time
+import types
+from collections.abc import Generator
 from typing import AnyStr, Final, cast
 
 from aiosmtpd.smtp import SMTP
@@ -18,6 +21,8 @@ from channels.email.smtp.proxied import plain
 BUFFER: Final = 64 * 1024
 MAX_LINE: Final = 4096
 """Bytes of a command line; RFC 5321 asks for 512 and somewhat more with every extension."""
+TURN: Final = 0.01
+"""Seconds of one client's commands, sent in one piece, until others have theirs."""
 PARTING_GRACE: Final = 5.0
 """Seconds a client has to take our last words."""
 
@@ -49,6 +54,7 @@ class SmtpConnection(SMTP):
         self._said = bytearray()
         self._deadline = math.inf
         self._between_commands = False
+        self._turn = time.monotonic()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Starts the session, or says why not."""
@@ -165,7 +171,13 @@ class SmtpConnection(SMTP):
         chunk = await self._reader.read(4 * BUFFER)
         if not chunk:
             raise SessionEnded
+        self._turn = time.monotonic()
         return chunk
+
+    async def _take_turns(self) -> None:
+        if time.monotonic() - self._turn > TURN:
+            await _others_first()
+            self._turn = time.monotonic()
 
     async def _line(self) -> bytes | None:
         """The next command line without its end; None for one too long, which is skipped.
@@ -186,3 +198,9 @@ class SmtpConnection(SMTP):
         line = bytes(self._input[:end]) if fits and end <= MAX_LINE else None
         del self._input[: end + 1]
         return line
+
+
+@types.coroutine
+def _others_first() -> Generator[None, None, None]:
+    """Until the event loop has been round once."""
+    yield

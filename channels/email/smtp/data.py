@@ -33,7 +33,7 @@ class SmtpData(SmtpCommands):
         await self.push(replies.GO_AHEAD)
         mail = Incoming(self._desk)
         try:
-            await self._receive(mail)
+            await self._receive_or_part(mail)
             self._suspend_timeout()
             return mail.no_room or await self._hand_over(mail)
         finally:
@@ -47,10 +47,21 @@ class SmtpData(SmtpCommands):
             content=mail.content,
             file=mail.file.path if mail.file else None,
             mail_from=self.envelope.mail_from or "",
+            null_sender=not self.envelope.mail_from,
             recipients=tuple(self.envelope.rcpt_tos),
             peer=self._peer or None,
             helo=self._helo,
         )
+
+    async def _receive_or_part(self, mail: Incoming) -> None:
+        """What goes wrong in the middle ends the session: the rest of the mail would be read as commands."""
+        try:
+            await self._receive(mail)
+        except SessionEnded:
+            raise
+        except Exception as bug:  # whatever it is, such as no thread to be had
+            await self.handle_exception(bug)
+            raise SessionEnded(replies.BROKEN_OFF) from None
 
     async def _receive(self, mail: Incoming) -> None:
         """Reads to the end of the data, whether or not there is room for it."""

@@ -83,21 +83,26 @@ class Incoming:
         if self.file is None:
             self._disk.release()
         else:  # to forget 25 MB takes a disk its time
-            gone = asyncio.get_running_loop().run_in_executor(None, self.file.remove)
-            gone.add_done_callback(lambda _: self._disk.release())
+            try:
+                gone = asyncio.get_running_loop().run_in_executor(None, self.file.remove)
+            except RuntimeError:  # no thread to be had
+                self.file.remove()
+                self._disk.release()
+            else:
+                gone.add_done_callback(lambda _: self._disk.release())
 
     async def _spill(self, *, last: bool) -> None:
         piece = self._reader.take()
         self.file = file = self.file or ScratchFile(self._desk.scratch)
         if not self._disk.resize(file.size + 2 * len(piece) + 4):  # the most that mended line ends can make of it
-            self._give_up(replies.NO_STORAGE)
+            self._give_up(replies.TRY_LATER)
             return
         try:
             await asyncio.to_thread(file.append, piece, last=last)
         except OSError as error:
             why = error.strerror or type(error).__name__
             log.warning("scratch.failed", channel="email", inbox=self._desk.inbox, error=why)
-            self._give_up(replies.NO_STORAGE)
+            self._give_up(replies.TRY_LATER)
             return
         self._disk.resize(file.size)
         self._memory.resize(self._reader.size)

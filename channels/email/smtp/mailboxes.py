@@ -9,6 +9,9 @@ POSTMASTER = "postmaster"
 ANY = "*"
 """Once in the local part of an address: any characters, also none."""
 
+_LONGEST_DOMAIN = 253
+"""Characters; to translate a longer one takes the square of its length, and the DNS has none."""
+
 Rank = tuple[int, int]
 """Exact before its base before a pattern before the implied postmaster; a longer pattern before a shorter."""
 _POSTMASTER: Rank = (0, 0)
@@ -110,7 +113,7 @@ def _fits(name: str, prefix: str, suffix: str) -> bool:
 
 def _ascii(domain: str) -> str:
     domain = domain.lower().removesuffix(".")
-    if domain.isascii():
+    if domain.isascii() or len(domain) > _LONGEST_DOMAIN:
         return domain
     try:
         return domain.encode("idna").decode("ascii")

@@ -16,6 +16,7 @@ HELP = b"214 2.0.0 RFC 5321 is spoken here"
 CANNOT_VERIFY = b"252 2.5.0 addresses are not verified here, send the message"
 GO_AHEAD = b"354 end with a dot on a line of its own"
 
+BROKEN_OFF = b"421 4.3.0 cannot take the message now, try again later"
 SHUTTING_DOWN = b"421 4.3.2 shutting down, try again later"
 TIMED_OUT = b"421 4.4.2 timed out, goodbye"
 TOO_MANY_CONNECTIONS = b"421 4.7.0 too many connections, try again later"
@@ -25,7 +26,6 @@ TOO_MUCH_DATA = b"421 4.7.0 far too much data, goodbye"
 
 TOO_MANY_MESSAGES = b"450 4.7.1 too many messages in a minute, try again later"
 TRY_LATER = b"451 4.3.0 cannot take the message now, try again later"
-NO_STORAGE = b"452 4.3.1 no room for the message now, try again later"
 TOO_MANY_RECIPIENTS = b"452 4.5.3 too many recipients, send the rest in another message"
 
 UNRECOGNIZED = b"500 5.5.2 command not recognized"
@@ -43,7 +43,7 @@ TLS_FIRST = b"530 5.7.0 send STARTTLS first"
 UNKNOWN_MAILBOX = b"550 5.1.1 no such mailbox here"
 FOREIGN_DOMAIN = b"550 5.7.1 no mail is taken for that domain"
 TOO_BIG = b"552 5.3.4 message too big"
-LOOP = b"554 5.4.6 mail loop: too many hops"
+LOOP = b"554 5.4.6 mail loop"
 UNKNOWN_PARAMETER = b"555 5.5.4 parameter not recognized"
 
 

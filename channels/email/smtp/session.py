@@ -43,6 +43,7 @@ class SmtpSession(SmtpData):
             self._desk.sessions.discard(self)
 
     async def _serve(self) -> None:
+        await self._take_turns()
         if self._desk.closing:
             raise SessionEnded(replies.SHUTTING_DOWN)
         line = await self._line()

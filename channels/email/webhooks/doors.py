@@ -10,7 +10,8 @@ from aiohttp.web import Request, RequestPayloadError, Response, RouteDef, Stream
 
 from channels.api import Host, Outcome, Receipt, Refusal
 from channels.bodies import read_body
-from channels.email.arrival import Arrival, Reception
+from channels.email.arrival import Arrival
+from channels.email.reception import Reception
 from channels.email.settings import EmailSettings
 from channels.email.smtp.hops import is_loop
 from channels.email.smtp.mailboxes import Mailboxes, NotOurs
@@ -89,13 +90,17 @@ class Webhooks:
         peer = request.remote or ""
         provider.admit(request.headers, peer)
         limit = provider.limit(self._max_size)
-        room = min(limit, request.content_length if request.content_length is not None else limit)
-        if self._memory and self._memory + room > self._max_memory:
-            self._host.refused(Refusal.TOO_MANY, "webhooks over max_memory")
-            return _later("Too much mail at once: send it again.")
-        self._memory += room
+        room = 0
+
+        def grow(size: int) -> None:
+            """By what is here: what is announced may never come, and be little of what it decompresses to."""
+            nonlocal room
+            self._make_room(size, room)
+            room, self._memory = room + size, self._memory + size
+
         try:
-            body = await self._body(request, limit)
+            self._make_room(min(limit, request.content_length or 0), 0)
+            body = await self._body(request, limit, grow)
             if isinstance(body, Response):
                 return body
             headers, content_type = request.headers, request.headers.get("Content-Type", "")
@@ -108,9 +113,15 @@ class Webhooks:
         finally:
             self._memory -= room
 
-    async def _body(self, request: Request, limit: int) -> bytes | Response:
+    def _make_room(self, size: int, own: int) -> None:
+        """One mail always has it. Raises TurnedAway."""
+        if self._memory > own and self._memory + size > self._max_memory:
+            words = "Too much mail at once: send it again."
+            raise TurnedAway(Answer.LATER, "webhooks over max_memory", words, Refusal.TOO_MANY)
+
+    async def _body(self, request: Request, limit: int, grow: Callable[[int], None]) -> bytes | Response:
         try:
-            body = await read_body(request, limit, seconds=READ_SECONDS)
+            body = await read_body(request, limit, seconds=READ_SECONDS, grow=grow)
         except TimeoutError:
             return _later(f"The body did not arrive within {READ_SECONDS:.0f} seconds.")
         except RequestPayloadError:
@@ -140,6 +151,7 @@ class Webhooks:
             medium=medium,
             content=content,
             mail_from=handed.mail_from,
+            null_sender=handed.null_sender,
             recipients=ours,
             peer=handed.peer,
             authentication=handed.authentication,

@@ -51,12 +51,16 @@ class Mailgun:
             words = "The route posts parsed mail. Let it forward to this address ending in /mailgun/mime."
             raise TurnedAway(Answer.MEND, "mailgun without raw messages", words)
         recipients = tuple(address.strip() for address in form.text("recipient").split(",") if address.strip())
-        handed = Handed(
-            content=form.values["body-mime"], mail_from=form.text("sender").strip(" <>"), recipients=recipients
-        )
-        digest = await aside(lambda: hashlib.sha256(handed.content).digest(), post)
+        content = await aside(lambda: form.data("body-mime"), post)
+        digest = await aside(lambda: hashlib.sha256(content).digest(), post)
         self._vouch(form.text("token"), digest)
-        return handed
+        sender = form.text("sender").strip(" <>")
+        return Handed(
+            content=content,
+            mail_from=sender,
+            null_sender="sender" in form and not sender,
+            recipients=recipients,
+        )
 
     def _verify(self, form: Fields) -> None:
         timestamp, token = form.text("timestamp"), form.text("token")

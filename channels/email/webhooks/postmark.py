@@ -10,7 +10,8 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 import msgspec
 
 from channels.email.webhooks.credentials import is_authorized
-from channels.email.webhooks.provider import Answer, Handed, Post, TurnedAway, aside, forged, statuses
+from channels.email.webhooks.long_json import set_aside, text
+from channels.email.webhooks.provider import UNREADABLE, Answer, Handed, Post, TurnedAway, aside, forged, statuses
 from channels.email.webhooks.settings import PostmarkSettings
 
 _BESIDE_THE_MAIL = 1024 * 1024
@@ -58,27 +59,36 @@ class Postmark:
     async def read(self, post: Post) -> Handed:
         """One mail for one recipient."""
         try:
-            found = await aside(lambda: msgspec.json.decode(post.body, type=_Inbound), post)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+            found, raw = await aside(lambda: _read(post.body), post)
+        except UNREADABLE:
             raise TurnedAway(Answer.MEND, "unreadable json of postmark", "This is no inbound message.") from None
         # Real inbound posts have no RecordType; Postmark's other webhooks all do.
         if found.kind not in (None, "", "Inbound"):
             words = "You seem to have set another of Postmark's webhooks to the address of its inbound webhook."
             raise TurnedAway(Answer.NEVER, "postmark event where mail is expected", words)
-        if not found.raw:
+        if not raw:
             words = 'Tick "Include raw email content in JSON payload" beside the inbound webhook in Postmark.'
             raise TurnedAway(Answer.MEND, "postmark without raw messages", words)
+        mail_from = _mail_from(found)
         return Handed(
-            content=found.raw.encode("utf-8", "surrogatepass"),
-            mail_from=_mail_from(found),
+            content=raw,
+            mail_from=mail_from or "",
+            null_sender=mail_from == "",
             recipients=(_tagged(found.recipient, found.tag or ""),) if found.recipient else (),
         )
 
 
-def _mail_from(found: _Inbound) -> str:
-    """Postmark does not tell MAIL FROM but in a header; From stands in, for an empty one would mean a bounce."""
+def _read(body: bytes) -> tuple[_Inbound, bytes]:
+    document = set_aside(body)
+    found = msgspec.json.decode(document.small, type=_Inbound)
+    raw = found.raw or ""
+    return found, text(body, document.long[raw]) if raw in document.long else raw.encode("utf-8", "surrogatepass")
+
+
+def _mail_from(found: _Inbound) -> str | None:
+    """Postmark does not tell MAIL FROM but in a header; From stands in, for an empty one means a bounce."""
     paths = [field.value.strip(" <>") for field in found.headers if field.name.lower() == "return-path"]
-    return paths[0] if paths else found.author.address if found.author else ""
+    return paths[0] if paths else (found.author and found.author.address) or None
 
 
 def _tagged(recipient: str, tag: str) -> str:

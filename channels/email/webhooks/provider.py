@@ -1,10 +1,12 @@
 """What a provider's door is, and the words it has for each outcome."""
 
 import asyncio
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
+
+import msgspec
 
 from channels.api import Refusal
 from normalizers.mailed import Authentication
@@ -12,6 +14,9 @@ from normalizers.mailed import Authentication
 T = TypeVar("T")
 
 _LARGE = 64 * 1024
+
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeError, RecursionError)
+"""What msgspec raises over a document of a stranger; the last where it is nested too deep."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +36,8 @@ class Handed:
 
     content: bytes
     mail_from: str = ""
+    null_sender: bool = False
+    """The provider says that MAIL FROM was `<>`."""
     recipients: tuple[str, ...] = ()
     peer: str | None = None
     authentication: Authentication | None = None
@@ -99,15 +106,26 @@ class Provider(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Fields:
-    """Of a form: the first value of each name, as bytes."""
+    """Of a form: the first value of each name, decoded when it is asked for."""
 
-    values: Mapping[str, bytes] = field(default_factory=dict)
+    body: bytes
+    places: Mapping[str, tuple[int, int]]
+    """Where in the body each value begins and ends."""
+    decode: Callable[[bytes, int, int], bytes]
+
+    def data(self, name: str) -> bytes:
+        """Empty where it is missing. Takes long for a mail: for `aside`."""
+        return self.decode(self.body, *self.places.get(name, (0, 0)))
 
     def text(self, name: str) -> str:
-        """Empty where it is missing."""
-        return self.values.get(name, b"").decode("utf-8", "replace")
+        """The same of what is short: of anything else the beginning."""
+        start, end = self.places.get(name, (0, 0))
+        return self.decode(self.body, start, min(end, start + _LARGE)).decode("utf-8", "replace")
 
     def __contains__(self, name: str) -> bool:
-        return name in self.values
+        return name in self.places
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.places)

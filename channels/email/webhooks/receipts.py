@@ -51,7 +51,7 @@ class CommonHeaders(msgspec.Struct, frozen=True):
 class ReceivedMail(msgspec.Struct, frozen=True, rename="camel"):
     """The envelope; `source` is MAIL FROM."""
 
-    source: str = ""
+    source: str | None = None
     common_headers: CommonHeaders = CommonHeaders()
 
 
@@ -66,7 +66,7 @@ class Received(msgspec.Struct, frozen=True, rename="camel"):
 def authentication(received: Received) -> Authentication:
     """Only DMARC says anything of alignment, and only of the author that SES read: so that one's domain is named."""
     receipt = received.receipt
-    domain = received.mail.source.rpartition("@")[2] or None
+    domain = (received.mail.source or "").rpartition("@")[2] or None
     return Authentication(
         source="ses",
         spf=Spf(result=_SPF.get(receipt.spf_verdict.status, "none"), domain=domain),

@@ -13,7 +13,7 @@ import msgspec
 from channels.email.webhooks.credentials import is_authorized
 from channels.email.webhooks.forms import parse_form
 from channels.email.webhooks.keys import is_signed_by
-from channels.email.webhooks.provider import Answer, Handed, Post, TurnedAway, aside, forged, statuses
+from channels.email.webhooks.provider import UNREADABLE, Answer, Handed, Post, TurnedAway, aside, forged, statuses
 from channels.email.webhooks.settings import SendGridSettings
 
 SIGNATURE: Final = "X-Twilio-Email-Event-Webhook-Signature"
@@ -23,7 +23,7 @@ _BESIDE_THE_MAIL = 1024 * 1024
 
 
 class _Envelope(msgspec.Struct):
-    sender: str = msgspec.field(name="from", default="")
+    sender: str | None = msgspec.field(name="from", default=None)
     to: tuple[str, ...] = ()
 
 
@@ -56,23 +56,24 @@ class SendGrid:
         if "email" not in form:
             words = 'Tick "POST the raw, full MIME message" in the Inbound Parse settings of this host.'
             raise TurnedAway(Answer.MEND, "sendgrid without raw messages", words)
-        envelope = _envelope(form.values.get("envelope", b""))
+        envelope = _envelope(form.text("envelope"))
         return Handed(
-            content=form.values["email"],
-            mail_from=envelope.sender,
+            content=await aside(lambda: form.data("email"), post),
+            mail_from=envelope.sender or "",
+            null_sender=envelope.sender == "",
             recipients=envelope.to,
             peer=_address(form.text("sender_ip")),
         )
 
     def _is_signed(self, post: Post) -> bool:
-        signed = post.headers.get(TIMESTAMP, "").encode("utf-8", "surrogatepass") + post.body
-        return is_signed_by(self._settings.public_keys, post.headers.get(SIGNATURE, ""), signed)
+        timestamp = post.headers.get(TIMESTAMP, "").encode("utf-8", "surrogatepass")
+        return is_signed_by(self._settings.public_keys, post.headers.get(SIGNATURE, ""), timestamp, post.body)
 
 
-def _envelope(document: bytes) -> _Envelope:
+def _envelope(document: str) -> _Envelope:
     try:
         return msgspec.json.decode(document, type=_Envelope)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         raise TurnedAway(Answer.MEND, "sendgrid post without an envelope", "There is no envelope in it.") from None
 
 

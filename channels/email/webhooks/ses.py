@@ -15,7 +15,7 @@ import msgspec
 from channels.api import Refusal
 from channels.email.webhooks import s3
 from channels.email.webhooks.fetching import fetch
-from channels.email.webhooks.provider import Answer, Handed, Post, TurnedAway, statuses
+from channels.email.webhooks.provider import UNREADABLE, Answer, Handed, Post, TurnedAway, statuses
 from channels.email.webhooks.receipts import Received, authentication
 from channels.email.webhooks.settings import SesSettings
 from channels.email.webhooks.sns import Fetch, Notice, Signatures, may_subscribe
@@ -71,7 +71,7 @@ class Ses:
         """A notification of a received mail; subscriptions to our topics are confirmed here."""
         try:
             notice = msgspec.json.decode(post.body, type=Notice)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except UNREADABLE:
             raise TurnedAway(
                 Answer.UNPROVEN, "no document of sns", "This is no document of SNS.", Refusal.FORGED
             ) from None
@@ -98,7 +98,7 @@ class Ses:
     async def _mail(self, notice: Notice) -> Handed:
         try:
             kind = msgspec.json.decode(notice.message, type=_Kind).notification_type
-        except (msgspec.DecodeError, UnicodeError):
+        except UNREADABLE:
             # SES itself sends a line of text when a topic is chosen.
             raise TurnedAway(Answer.DONE, "sns message that is no mail", "This tells of no mail.") from None
         if kind != "Received":
@@ -106,11 +106,12 @@ class Ses:
             raise TurnedAway(Answer.DONE, "ses event where mail is expected", words)
         try:
             received = msgspec.json.decode(notice.message, type=Received)
-        except msgspec.ValidationError:
+        except UNREADABLE:
             raise TurnedAway(Answer.MEND, "ses receipt of another shape", "The receipt cannot be read.") from None
         return Handed(
             content=await self._content(received),
-            mail_from=received.mail.source,
+            mail_from=received.mail.source or "",
+            null_sender=received.mail.source == "",
             recipients=received.receipt.recipients,
             authentication=authentication(received),
         )

@@ -28,7 +28,8 @@ _SIGNED: Final = {
     "SubscriptionConfirmation": ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"),
     "UnsubscribeConfirmation": ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"),
 }
-_HOST = r"https://sns\.[a-z0-9-]{2,40}\.amazonaws\.com(?:\.cn)?/"
+# A region and nothing else: sns.s3.amazonaws.com is somebody's bucket.
+_HOST = r"https://sns\.[a-z]{2,3}(?:-[a-z]{2,20}){1,3}-\d{1,2}\.amazonaws\.com(?:\.cn)?/"
 _CERTIFICATE_URL = re.compile(_HOST + r"SimpleNotificationService-[A-Za-z0-9_-]{1,100}\.pem")
 _SUBSCRIBE_URL = re.compile(_HOST + r"\?[!-~]{1,2000}")
 _MOST_CERTIFICATES = 20

@@ -44,7 +44,8 @@ _DASHED = re.compile(
 )
 # People tell of letters, too, in the same words.
 _PROSE = re.compile(
-    r"\b(?:I|we|We|who|which|and|he|she|they) wrote|\b(?:received|got|says|said)\b|schrieb(?:en)? (?:ich|wir|mir|uns)\b"
+    r"\b(?:I|we|We|who|which|and|he|she|they) wrote|\b(?:received|got|says|said|[Yy]our (?:agent|colleague))\b"
+    r"|schrieb(?:en)? (?:ich|wir|mir|uns)\b"
     r"|(?:내가|제가|저희가|저에게|저한테) |\b(?:m'a|nous a|me) (?:écrit|escribió)"
 )
 _EXACT = re.compile(r"@|\d{4}.*\byou wrote")
@@ -113,10 +114,11 @@ def is_disclaimer(paragraph: str) -> bool:
     return False
 
 
-def says_below(words: str) -> bool:
-    """Whether the answers are announced to stand in the quote."""
+def says_below(words: str, *, marked: bool = False) -> bool:
+    """Whether the answers are announced to stand in the quote; `marked`: in one with `>`, in another type or colour."""
     words = words.lower()
-    return any(phrase in words for row in table()["below"] for phrase in row["phrases"])
+    kind = "marked" if marked else "phrases"
+    return any(phrase.lower() in words for row in table()["below"] for phrase in row[kind])
 
 
 def pattern_of(template: str) -> str:

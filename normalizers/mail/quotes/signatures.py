@@ -9,7 +9,10 @@ _LONGEST_UNSURE = 8
 _LONGEST_FOOTER = 5
 _MOST_LAYERS = 4
 
-_SENTENCE = re.compile(r".{70}|(?:\w{3}|\W)[.!?]\s*$(?<!Inc\.)(?<!Ltd\.)(?<!Corp\.)|[。！？]\s*$|(?:다|요|니다)\.?\s*$")
+_SENTENCE = re.compile(
+    r".{70}|[!?]\s*$|(?:\w{3}|\W)[.]\s*$(?<!Inc\.)(?<!Ltd\.)(?<!Corp\.)|[。！？]\s*$|(?:다|요|니다)\.?\s*$"
+)
+_POSTSCRIPT = re.compile(r"\s*(?:P\.? ?S\.?(?:\s|:)|P\.? ?D\.?:|N\.?B\.?:|추신|追伸|追記|附言|又及)")
 _LIST_RULE = re.compile(r"_{2,}[ \t]*")
 
 
@@ -64,7 +67,9 @@ def _delimits(line: str) -> int | None:
 
 def _is_signed(delimiter: str, below: list[str], longest: int) -> bool:
     """Without its space the delimiter is in doubt: sentences below it are words."""
-    return len(below) <= longest and not (delimiter == "--" and any(_SENTENCE.search(line) for line in below))
+    if len(below) > longest or any(_POSTSCRIPT.match(line) for line in below):
+        return False
+    return not (delimiter == "--" and any(_SENTENCE.search(line) for line in below))
 
 
 def _below(lines: list[str], at: int, enough: int) -> list[str]:

@@ -11,8 +11,10 @@ from normalizers.mail.quotes.signatures import closing_signature
 
 _MOST_WRAPPED = 4
 _MOST_CANDIDATES = 500
+_MOST_BLOCKS = 100
 _MOST_HEADER_LINES = 40
 _FEWEST_HEADINGS = 3
+_FEWEST_BEFORE_TIME = 6
 
 _RULE = re.compile(r"[ \t>*]*(?:_{5,}|-{5,}|={5,})[ \t*]*")
 _ANY_HEADING = re.compile(r"[ \t\xa0>*]*[^\W\d_][^\n:：<>@]{0,28}[ \t\xa0*]*[:：](?!//)")
@@ -20,6 +22,7 @@ _ENDS_ATTRIBUTION = re.compile(r"[:：][ \t\xa0*]*$|wrote(?: ?-{4})?[ \t]*$")
 _TIME = re.compile(r"\d[:.]\d\d")
 _NUMBER = re.compile(r"\d")
 _MAILBOX = re.compile(r"<[^<>@\s]+@[^<>\s]+>")
+_PATCH = re.compile(r"From [0-9a-f]{7,64} ")
 _QUOTED = re.compile(r"[ \t]{0,3}>")
 
 
@@ -41,7 +44,9 @@ def split_quotes(lines: list[str], reply: bool) -> Split:
 class _Splitter:
     def __init__(self, lines: list[str], reply: bool) -> None:
         self._lines = lines
-        self._certain = reply
+        # `_reply`: that it answers a mail is all that speaks for a quote so far.
+        self._certain = self._reply = reply
+        self._blocks_read = 0
         self._attributions = self._find_attributions()
 
     def split(self) -> Split:
@@ -53,14 +58,17 @@ class _Splitter:
             if _QUOTED.match(line):
                 if quote is None:
                     quote = at
-                    self._certain |= self._is_told_by_itself(at)
+                    if self._is_told_by_itself(at):
+                        self._certain, self._reply = True, False
             elif line.strip():
                 if (length := self._attribution(at)) is not None:
-                    quote = at if quote is None else quote
-                    self._certain = True
-                    at += length
-                    if not self._is_quoted_from(at):
-                        return Split(quote, without_marks=True)
+                    is_marked = self._is_quoted_from(at + length)
+                    if is_marked or quote is not None or self._is_timed(at, length):
+                        quote = at if quote is None else quote
+                        self._certain, self._reply = True, False
+                        if not is_marked:
+                            return Split(quote, without_marks=True)
+                    at += length  # else somebody tells what another wrote
                     continue
                 if (kind := self._block(at)) is not None:
                     if self._above(at).endswith((":", "：")):
@@ -68,6 +76,8 @@ class _Splitter:
                     return Split(at if quote is None else quote, without_marks=kind == "reply")
                 if quote is not None and (signed := closing_signature(lines, at)):
                     return Split(self._end(quote), signature=at if signed else None)
+                if quote is not None and self._reply:
+                    self._certain = False  # lines with `>` above words, and no program says what they are
                 quote = None
             at += 1
         return Split(self._end(quote))
@@ -140,12 +150,32 @@ class _Splitter:
             return "reply" if self._header_block(self._next(at + 1), any_language=line.count("_") >= 20) else None
         if line.lstrip(" *").startswith("--") and line.rstrip(" *").endswith("--"):  # a language that is in no table
             return "reply" if self._header_block(self._next(at + 1), any_language=True) else None
+        if ":" not in line and "：" not in line:
+            return None
         if kind := markers.bare_separator_of(markers.one_line([line])):
             following = self._next(at + 1)
             return kind if self._is_quoted_from(at + 1) or self._header_block(following) else None
         if markers.heading_of(line) and not self._above(at).endswith((":", "：")):
-            return "reply" if self._header_block(at) else None
+            return "reply" if self._header_block(at) and not self._is_form(at) else None
         return None
+
+    def _is_form(self, at: int) -> bool:
+        """People fill in forms, and show mails: programs begin with From, and say soon when it was."""
+        above = self._lines[at - 1] if at else ""
+        if _ANY_HEADING.match(above) or _PATCH.match(above):
+            return True
+        kinds: list[str] = []
+        for line in self._lines[at : at + _FEWEST_BEFORE_TIME]:
+            kind = markers.heading_of(line)
+            if kind is None:
+                break
+            kinds.append(kind)
+            if kind == "sent":
+                return "to" in kinds and "@" not in self._lines[at]
+        return True
+
+    def _is_timed(self, at: int, length: int) -> bool:
+        return any(_TIME.search(line) for line in self._lines[at : at + length])
 
     def _header_block(self, at: int, any_language: bool = False) -> bool:
         """From, Subject and Sent or To, whatever their order, with an address or the time: people fill in forms, too.
@@ -153,6 +183,9 @@ class _Splitter:
         `any_language`: a line was drawn above. Then three lines with any names will do, if the first has an address and
         one a time of day, as Outlook writes them.
         """
+        self._blocks_read += 1
+        if self._blocks_read > _MOST_BLOCKS:  # a log, or somebody who wants to keep us busy
+            return False
         kinds: set[str] = set()
         headings: list[str] = []
         blank = 0
@@ -168,6 +201,8 @@ class _Splitter:
                 kinds.add(kind or "others")
             elif blank or not headings:
                 break
+            elif _RULE.fullmatch(line):  # a box with a label in it
+                return False
             blank = 0
         timed = any(_TIME.search(line) for line in headings)
         if {"from", "subject"} <= kinds and {"sent", "to"} & kinds:
