@@ -193,7 +193,7 @@ async def test_a_signal_to_everybody_in_front_of_the_terminal_meets_no_worker(po
 
 async def test_a_payload_whose_worker_dies_before_it_begins_is_asked_of_another(pool, monkeypatch):
     real = WorkerProcess.start
-    started: list[WorkerProcess] = []
+    started: list[int] = []
 
     async def start(**limits):
         worker = await real(**limits)
@@ -244,7 +244,7 @@ async def test_a_payload_whose_worker_was_killed_over_it_is_asked_of_another_onc
 
 async def test_a_payload_that_kills_its_workers_is_asked_twice(pool, monkeypatch):
     real = WorkerProcess.start
-    started: list[WorkerProcess] = []
+    started: list[int] = []
 
     async def start(**limits):
         worker = await real(**limits)
