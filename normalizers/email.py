@@ -53,6 +53,8 @@ class MailPayload(msgspec.Struct, frozen=True, kw_only=True):
     """MAIL FROM is known to be `<>`: a machine wrote it and wants no answer."""
     recipients: tuple[str, ...] = ()
     """Addresses of this inbox that it was sent to."""
+    ours: tuple[str, ...] = ()
+    """All addresses of this inbox: what a machine sends from one of them goes round in circles."""
     authentication: Authentication | None = None
     answers: str | None = None
     """The envelope id a reply token of ours proves this to answer."""
@@ -74,7 +76,7 @@ def normalize(payload: MailPayload) -> Sequence[Message]:
     digest = mail_digest(headers, root.raw_body())
     external_id = own_id or f"sha256:{digest}"
     subject = _subject(headers, notes)
-    sort = sort_of(root, payload.null_sender, payload.recipients, notes)
+    sort = sort_of(root, payload.null_sender, (*payload.recipients, *payload.ours), notes)
     sent_at = _sent_at(headers, notes)
     body = MailBody(root, notes)
     parcel = unwrap(body.text, body.files, notes)

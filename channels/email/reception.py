@@ -9,6 +9,7 @@ from channels.email.authentication.checks import Checks
 from channels.email.authentication.means import Means
 from channels.email.reply_tokens import HEADER, ReplyTokens
 from channels.email.settings import EmailSettings
+from channels.email.smtp.mailboxes import ANY
 from normalizers.email import MailPayload
 
 
@@ -18,6 +19,7 @@ class Reception:
     def __init__(self, settings: EmailSettings, host: Host[MailPayload]) -> None:
         self._host = host
         self._checks = Checks(settings.authentication, host.shared(Means))
+        self._ours = tuple(address for address in settings.recipients if ANY not in address)
         self._tokens = ReplyTokens(settings.reply_tokens, host.inbox)
 
     async def take(self, arrival: Arrival) -> Receipt:
@@ -36,6 +38,7 @@ class Reception:
                 mail_from=arrival.mail_from,
                 null_sender=arrival.null_sender,
                 recipients=arrival.recipients,
+                ours=self._ours,
                 authentication=authentication,
                 answers=answers,
                 tokens=tokens,

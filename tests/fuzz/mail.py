@@ -1,6 +1,7 @@
 """`python -m tests.fuzz.mail --minutes 10`: broken mails by the thousand, and what has to hold for each of them.
 
 Whatever breaks a promise is kept in `--keep`, once per place, so that it can be made a test.
+`python -m tests.fuzz.mail FOLDER` reads the mails of a folder instead, as they are.
 """
 
 import argparse
@@ -94,36 +95,54 @@ def strings(value: Any, where: str) -> Iterator[tuple[str, str]]:
                 yield from strings(item, f"{where}[{number}]")
 
 
-def main() -> int:
-    """The exit status says whether a promise was broken."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=1.0)
-    parser.add_argument("--seed", type=int, default=None, help="the same mails again")
-    parser.add_argument("--keep", type=Path, default=Path("var/fuzz"))
-    given = parser.parse_args()
-    seed = given.seed if given.seed is not None else random.randrange(2**32)
-    source, mails, slowest = random.Random(seed), 0, 0.0
-    known, originals, until = set[str](), seeds(), time.monotonic() + 60 * given.minutes
-    while time.monotonic() < until:
-        content, begun = mutated(originals, source), time.process_time()
+class Finds:
+    """What breaks a promise, once per place."""
+
+    def __init__(self, keep: Path) -> None:
+        self._keep, self.known, self._slowest = keep, set[str](), 0.2
+
+    def try_out(self, content: bytes, name: str) -> None:
+        begun = time.process_time()
         try:
             check(content)
         except Exception as broken:  # the very thing that is looked for
             frames = traceback.extract_tb(broken.__traceback__)
             place = f"{type(broken).__name__} at {Path(frames[-1].filename).name}:{frames[-1].lineno}: {broken}"[:160]
-            if place not in known:
-                known.add(place)
-                given.keep.mkdir(parents=True, exist_ok=True)
-                (given.keep / f"{seed}-{mails}.eml").write_bytes(content)
-                sys.stdout.write(f"{mails}: {place}\n")
-        if (took := time.process_time() - begun) > max(slowest, 0.2):
-            slowest = took
-            given.keep.mkdir(parents=True, exist_ok=True)
-            (given.keep / f"{seed}-{mails}-slow.eml").write_bytes(content)
-            sys.stdout.write(f"{mails}: {took:.2f} s for {len(content)} bytes\n")
+            if place not in self.known:
+                self.known.add(place)
+                self._tell(content, name, place)
+        if (took := time.process_time() - begun) > self._slowest:
+            self._slowest = took
+            self._tell(content, f"{name}-slow", f"{took:.2f} s for {len(content)} bytes")
+
+    def _tell(self, content: bytes, name: str, what: str) -> None:
+        self._keep.mkdir(parents=True, exist_ok=True)
+        (self._keep / f"{name}.eml").write_bytes(content)
+        sys.stdout.write(f"{name}: {what}\n")
+
+
+def main() -> int:
+    """The exit status says whether a promise was broken."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, nargs="?", help="mails to read as they are, in place of broken ones")
+    parser.add_argument("--minutes", type=float, default=1.0)
+    parser.add_argument("--seed", type=int, default=None, help="the same mails again")
+    parser.add_argument("--keep", type=Path, default=Path("var/fuzz"))
+    given = parser.parse_args()
+    finds, mails = Finds(given.keep), 0
+    if given.folder:
+        paths = sorted(path for path in given.folder.rglob("*") if path.is_file())
+        for path in paths:
+            finds.try_out(path.read_bytes(), path.stem)
+        sys.stdout.write(f"{len(paths)} mails, {len(finds.known)} kinds of broken promises\n")
+        return 1 if finds.known else 0
+    seed = given.seed if given.seed is not None else random.randrange(2**32)
+    source, originals, until = random.Random(seed), seeds(), time.monotonic() + 60 * given.minutes
+    while time.monotonic() < until:
+        finds.try_out(mutated(originals, source), f"{seed}-{mails}")
         mails += 1
-    sys.stdout.write(f"seed {seed}: {mails} mails, {len(known)} kinds of broken promises\n")
-    return 1 if known else 0
+    sys.stdout.write(f"seed {seed}: {mails} mails, {len(finds.known)} kinds of broken promises\n")
+    return 1 if finds.known else 0
 
 
 if __name__ == "__main__":

@@ -20,8 +20,8 @@ REPORT = (
 )
 
 
-def read(content: bytes, *, null_sender: bool = False) -> Message:
-    payload = MailPayload(content=content, null_sender=null_sender, recipients=("support@example.com",))
+def read(content: bytes, *, null_sender: bool = False, ours: tuple[str, ...] = ()) -> Message:
+    payload = MailPayload(content=content, null_sender=null_sender, recipients=("support@example.com",), ours=ours)
     (message,) = normalize(payload)
     return message
 
@@ -216,3 +216,9 @@ def header(name: str, value: bytes) -> Headers:
     headers = Headers()
     headers.add(name.lower(), b" " + value)
     return headers
+
+
+def test_what_a_machine_sends_from_another_address_of_the_inbox_is_a_loop() -> None:
+    mail = b"From: billing@example.com\r\nAuto-Submitted: auto-replied\r\nSubject: x\r\n\r\nhi"
+    assert read(mail, ours=("support@example.com", "billing@example.com")).flags.loop
+    assert not read(mail, ours=("support@example.com",)).flags.loop
