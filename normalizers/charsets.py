@@ -76,6 +76,8 @@ _CANDIDATES = [
     "cp1253",
 ]
 
+# Two syllables of KS X 1001 in a row: accented letters hardly ever stand four together.
+_KOREAN = re.compile(rb"(?:[\xb0-\xc8][\xa1-\xfe]){2}")
 _KOREAN_ESCAPE = b"\x1b$)C"
 _JAPANESE_ESCAPE = re.compile(rb"\x1b(?:\$[@B]|\([BJ])")
 
@@ -96,6 +98,8 @@ def decode(data: bytes, label: str = "", *, guess: bool = True, whole: bool = Tr
     elif codec not in _NOT_ASCII_BASED and data.isascii():
         return data.decode("ascii")
     tries = [codec, "utf-8", "cp949"] if codec in _EMPTY_PROMISES else [codec, "utf-8"]
+    if codec == "cp1252":  # in which nearly everything is a text, and which old webmail writes on any
+        tries = ["utf-8", *(["cp949"] if _KOREAN.search(data) else []), codec]
     for name in tries:
         text = _strictly(data, name, whole)
         if text is not None:

@@ -62,3 +62,13 @@ def test_headers_without_a_label() -> None:
     assert decode_header(BEYOND_EUC_KR.encode("cp949")) == BEYOND_EUC_KR
     assert decode_header("배송".encode("iso2022_kr")) == "배송"
     assert decode_header(b"caf\xe9 ") == "café "
+
+
+@pytest.mark.parametrize("codec", ["utf-8", "cp949"])
+def test_a_latin_1_label_is_seen_through(codec: str) -> None:
+    assert decode("결제 오류".encode(codec), "iso-8859-1") == "결제 오류"
+
+
+@pytest.mark.parametrize("text", ["Ärger über Öl, ÄÖÜ äöüß", "déjà vu, naïve façade", "«¿Qué?» 20°–30°", "Žš €"])
+def test_a_latin_1_label_is_believed_of_latin_letters(text: str) -> None:
+    assert decode(text.encode("cp1252"), "iso-8859-1") == text
