@@ -2,7 +2,7 @@
 
 import pytest
 
-from normalizers.mail.author import only_author, read_author, read_correspondents
+from normalizers.mail.author import authors, only_author, read_author, read_correspondents
 from normalizers.mail.headers import read_headers
 from normalizers.mailed import Authentication, Correspondent, Dkim, Dmarc, Spf
 from normalizers.message import Proof
@@ -115,11 +115,15 @@ def test_answers_that_would_go_elsewhere_are_told_of(reply_to, differs):
     assert "reply_to_differs" not in author(ONE + reply_to, of(ALIGNED)).evidence
 
 
+def alone(given):
+    return only_author(given, authors(given))
+
+
 def test_only_one_mailbox_in_one_header_is_an_author():
-    assert only_author(headers(ONE)) == "minsu@acme.example"
-    assert only_author(headers("From: Kim, Minsu <minsu@acme.example>\n")) == "minsu@acme.example"
+    assert alone(headers(ONE)) == "minsu@acme.example"
+    assert alone(headers("From: Kim, Minsu <minsu@acme.example>\n")) == "minsu@acme.example"
     for text in (TWO, ONE + ONE, ONE + "From: Minsu\n", "", "From: Minsu\n", "From: <a@b.example> <c@d.example>\n"):
-        assert only_author(headers(text)) is None
+        assert alone(headers(text)) is None
 
 
 def test_whom_else_the_header_names_is_told_as_it_has_it():

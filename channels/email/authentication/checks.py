@@ -59,6 +59,8 @@ class Checks:
         in_front = self._settings.authserv_id if arrival.medium in _THROUGH_THE_FRONT else None
         if in_front is not None and arrival.authentication is None and peer is not None:
             return None  # it did not come through the server in front, whatever its header says
+        if peer is None and in_front is None and arrival.authentication is None and _unsigned(arrival):
+            return None
         reading = await self._read(arrival)
         if reading.nameless:
             reading = replace(reading, author=dns_name(arrival.mail_from.strip("<> ").rpartition("@")[2]))
@@ -165,3 +167,8 @@ async def _by(deadline: float, work: Awaitable[T], late: T) -> T:
     except Exception as error:  # one check with a bug must not take the others with it
         log.warning("mail.unchecked", error=type(error).__name__)
         return late
+
+
+def _unsigned(arrival: Arrival) -> bool:
+    """Of most mail a relay hands over this is all there is to know, and it costs no reading of its header."""
+    return arrival.file is None and b"dkim-signature" not in arrival.content.lower()

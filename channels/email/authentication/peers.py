@@ -1,5 +1,6 @@
 """Whom we are talking to: a sender, or a server of our own that passes mail on."""
 
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final
 
@@ -27,9 +28,10 @@ class Peers:
 
     def __init__(self, settings: AuthenticationSettings) -> None:
         self._trusted = (*PRIVATE, *settings.networks())
-
-    def sender(self, peer: str | None) -> str | None:
+        self.sender = lru_cache(maxsize=4096)(self._sender)
         """The address SPF is to be asked about; None where the peer is no sender, or nobody knows it."""
+
+    def _sender(self, peer: str | None) -> str | None:
         address = _address(peer or "")
         if address is None or any(address in network for network in self._trusted):
             return None

@@ -34,11 +34,13 @@ def read(content: bytes) -> Reading:
     notes = Notes()
     start = headers_start(content)
     headers, body = read_headers(content, start, len(content), notes)
+    named = authors(headers)
+    alone = only_author(headers, named)
     return Reading(
         start=start,
         body=body,
-        author=dns_name(address.rpartition("@")[2]) if (address := only_author(headers)) else None,
-        nameless=not authors(headers),
+        author=dns_name(alone.rpartition("@")[2]) if alone else None,
+        nameless=not named,
         signatures=tuple(headers.all("dkim-signature")),
         results=tuple(unfold(value) for value in headers.all("authentication-results")),
     )
