@@ -43,13 +43,24 @@ class InHand:
         if not self._counted:
             self._none.set()
 
-    async def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """The result of `work`; cancelling the caller does not cancel it."""
+    async def run(self, work: Coroutine[Any, Any, T], *, within: float | None = None) -> T:
+        """The result of `work`, which goes on when the caller is cancelled or has waited long enough.
+
+        Raises TimeoutError after `within` seconds.
+        """
         task = asyncio.get_running_loop().create_task(work)
         # The loop keeps only weak references to tasks.
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return await asyncio.shield(task)
+        task.add_done_callback(self._over)
+        await asyncio.wait((task,), timeout=within)
+        if not task.done():
+            raise TimeoutError
+        return task.result()
+
+    def _over(self, task: "asyncio.Task[Any]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # what nobody waits for any more is not to be printed by the loop, with all it quotes
 
     async def drain(self, seconds: float) -> bool:
         """Wait so many seconds at most for what is in hand; whether all of it is done."""

@@ -125,6 +125,7 @@ async def test_recipients_are_ours_in_any_case_with_any_tag_once():
         MailPayload(
             content=MAIL,
             mail_from="a@b.example",
+            ours=("support@example.com", "도움@example.com"),
             recipients=("support@example.com", "support+t.Xy@example.com", "도움@example.com"),
         )
     ]

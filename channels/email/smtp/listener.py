@@ -124,8 +124,7 @@ class Listener:
 
     async def _deliver(self, arrival: Arrival, done: Callable[[], None]) -> bytes:
         try:
-            async with asyncio.timeout(self._accept_timeout):
-                receipts = await self._in_hand.run(self._take_in(arrival, done))
+            receipts = await self._in_hand.run(self._take_in(arrival, done), within=self._accept_timeout)
         except TimeoutError:
             return replies.TRY_LATER
         return _reply(receipts)
