@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
 from aiosmtpd.smtp import SMTP
 
@@ -19,11 +19,25 @@ from channels.email.smtp.proxied import Balancers
 from channels.email.smtp.rates import Rates
 from channels.email.smtp.room import Room
 
-if TYPE_CHECKING:
-    from channels.email.smtp.connection import SmtpConnection
-
 SPARE_COMMANDS: Final = 100
 """Commands between two messages, beyond two for each recipient allowed."""
+
+
+class Sitting(Protocol):
+    """A session, as far as its listener has to do with it."""
+
+    @property
+    def task(self) -> "asyncio.Task[None]":
+        """Ends with the session."""
+        ...
+
+    def dismiss(self) -> None:
+        """Shutting down: over now if between two commands, else the session sees to it itself."""
+        ...
+
+    def abort(self) -> None:
+        """Over, whatever it is doing."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -54,7 +68,7 @@ class Desk:
     """Where a mail is kept that is too large for memory, while it arrives and is taken in."""
     certificate: Certificate | None = None
     closing: bool = False
-    sessions: "set[SmtpConnection]" = field(default_factory=set)
+    sessions: set[Sitting] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         settings = self.settings
