@@ -22,7 +22,6 @@ logging.getLogger("flufl.bounce").disabled = True  # it quotes strangers' mail
 _LONGEST_TEXT = 64 * 1024
 _LONGEST_LINE = 500
 _MOST_LINES = 1000
-_MOST_RECIPIENTS = 100
 _LONGEST_DIAGNOSTIC = 500
 _NEAR = 1000
 

@@ -133,7 +133,7 @@ class _Reader:
                 yield opened, found - (self._content[found - 1] == 0x0D)
             if line_end is not None and line_end[1]:
                 return
-            if line_end is None or self._parts >= _MOST_PARTS:
+            if line_end is None or self._parts >= _MOST_PARTS or self._delimiters >= _MOST_DELIMITERS:
                 self._notes.add("parts_cut", f"parts past the {_MOST_PARTS}th are in the raw original only")
                 return
             opened = line_end.end()

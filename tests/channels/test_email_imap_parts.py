@@ -199,3 +199,18 @@ async def test_a_provider_that_gives_no_token(status: int, error: type[MailboxEr
 async def test_a_command_that_gives_no_token(command: list[str]):
     with pytest.raises(LinkDown, match="no token from the command"):
         await Tokens(OAuth2Settings.model_validate({"token_command": command}), 1).get()
+
+
+def test_what_stands_in_for_a_mail_washes_no_author_clean():
+    header = (
+        b"Authentication-Results: mx.example.com; dmarc=fail header.from=bank.kr\r\n"
+        b"From: vip@bank.kr\r\nSubject: hi\r\nSubject: again\r\nFrom: c@evil.example\r\n\r\n"
+    )
+    kept = notice(header, "INBOX", 7, "it is too large").decode().split("\r\n")
+    assert kept[:3] == [
+        "Authentication-Results: mx.example.com; dmarc=fail header.from=bank.kr",
+        "From: vip@bank.kr",
+        "From: c@evil.example",
+    ]
+    assert kept.count("Subject: hi") == 1
+    assert "Subject: again" not in kept

@@ -3,7 +3,7 @@
 import pytest
 
 from normalizers.email import MailPayload, heavy, normalize
-from normalizers.mail import mailboxes
+from normalizers.mail import mailboxes, mime
 from normalizers.mail.headers import decode_words
 from normalizers.message import Address, Message, Proof
 from normalizers.notes import Notes
@@ -217,3 +217,9 @@ def nested(levels: int) -> bytes:
         b"Content-Type: multipart/mixed; boundary=B%d-\r\n\r\n--B%d-\r\n" % (level, level) for level in range(levels)
     )
     return opening + b"\r\nthe words\r\n" + b"".join(b"--B%d---\r\n" % level for level in reversed(range(levels)))
+
+
+def test_delimiters_with_nothing_between_them_are_not_looked_at_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mime, "_MOST_DELIMITERS", 10)
+    assert "parts_cut" in codes(read(MIXED + b"--B\r\n" * 11))
+    assert "parts_cut" not in codes(read(MIXED + b"--B\r\n" * 9))

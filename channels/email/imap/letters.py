@@ -15,9 +15,23 @@ _ENVELOPE = ("delivered-to", "x-original-to", "envelope-to", "x-envelope-to", "x
 """What servers note of RCPT TO when they put a mail into its mailbox."""
 _VISIBLE = ("to", "cc", "resent-to", "resent-cc")
 _KEPT = (
-    *("From", "Sender", "Reply-To", "To", "Cc", "Subject", "Date", "Message-ID", "In-Reply-To", "References"),
+    *(
+        "Authentication-Results",
+        "From",
+        "Sender",
+        "Reply-To",
+        "To",
+        "Cc",
+        "Subject",
+        "Date",
+        "Message-ID",
+        "In-Reply-To",
+        "References",
+    ),
     *("Auto-Submitted", "List-Id", "Precedence"),
 )
+_ALL_OF_THEM = ("Authentication-Results", "From")
+"""Two authors stay two, and what the server in front found out about them stays said."""
 _NO_SUBJECT = b"A mail that could not be fetched"
 _CRLF = b"\r\n"
 
@@ -91,7 +105,8 @@ def mended_pieces(pieces: Iterator[bytes]) -> Iterator[bytes]:
 def notice(header: bytes | None, folder: str, uid: int, why: str) -> bytes:
     """A mail with the header of the one that stays where it is, and a text that says where that is."""
     headers = _headers(header or b"")
-    lines = [name.encode() + b":" + value.rstrip() + _CRLF for name in _KEPT for value in headers.all(name.lower())[:1]]
+    kept = ((name, headers.all(name.lower())[: None if name in _ALL_OF_THEM else 1]) for name in _KEPT)
+    lines = [name.encode() + b":" + value.rstrip() + _CRLF for name, values in kept for value in values]
     if "subject" not in headers:
         lines.append(b"Subject: " + _NO_SUBJECT + _CRLF)
     lines.append(b"MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n")

@@ -51,7 +51,7 @@ class SmtpSession(SmtpData):
             reply = replies.LINE_TOO_LONG if line is None else await self._answer(line)
         except SessionEnded:
             raise
-        except Exception as error:
+        except Exception as error:  # a bug of ours is nobody's bounce
             self._set_rset_state()
             reply = (await self.handle_exception(error)).encode("ascii")
         self._commands += 1
