@@ -2,9 +2,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from channels.email.line_ends import normalized
 from channels.email.smtp import mending
 from channels.email.smtp.data_reader import DataReader
-from channels.email.smtp.mending import Mender, mended, normalized
+from channels.email.smtp.mending import Mender, mended
 from tests.channels.email_door import stuffed
 
 NOT_AN_END = [

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from channels.email.imap import troubles
-from channels.email.imap.letters import Letter, mended, mended_pieces, notice
+from channels.email.imap.letters import Letter, notice
 from channels.email.imap.places import Place, read_places, written
 from channels.email.imap.settings import ImapSettings, OAuth2Settings
 from channels.email.imap.tokens import Tokens
 from channels.email.imap.troubles import LinkDown, LoginRefused, MailboxError, Throttled
+from channels.email.line_ends import as_by_smtp, pieces_as_by_smtp
 from channels.email.smtp.mailboxes import Mailboxes
 from tests.channels.oauth2_provider import CLIENT_ID, CLIENT_SECRET, OAuth2Provider
 
@@ -110,7 +111,7 @@ def test_who_sent_it_as_the_last_server_noted(header: str, mail_from: str):
 def test_a_mail_in_pieces_has_the_line_ends_of_the_whole(parts: list[bytes], size: int):
     content = b"".join(parts)
     pieces = iter([content[at : at + size] for at in range(0, len(content), size)])
-    assert b"".join(mended_pieces(pieces)) == mended(content)
+    assert b"".join(pieces_as_by_smtp(pieces)) == as_by_smtp(content)
 
 
 def test_a_notice_says_where_the_mail_is_and_takes_over_no_part_of_it():

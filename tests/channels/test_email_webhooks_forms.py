@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from channels.email.smtp.mending import PIECE
+from channels.email.line_ends import PIECE
 from channels.email.webhooks.forms import parse_form
 from channels.email.webhooks.provider import Fields, TurnedAway
 from channels.email.webhooks.rehearsal import multipart

@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from channels import registry
 from channels.api import FrontDoor, Refusal, SimulateError
 from channels.email import CHANNEL
+from channels.email.line_ends import as_by_smtp
 from channels.email.simulate import simulate
 from channels.email.webhooks.credentials import AUTHORIZATION
-from channels.email.webhooks.line_ends import as_by_smtp
 from channels.email.webhooks.rehearsal import Sending, multipart
 from channels.email.webhooks.sendgrid import SIGNATURE, TIMESTAMP
 from channels.testing import Door, open_door

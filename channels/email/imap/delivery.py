@@ -14,10 +14,11 @@ import structlog
 from channels.api import Host, Outcome, Refusal
 from channels.email.arrival import Arrival
 from channels.email.imap.connection import Connection, write
-from channels.email.imap.letters import HEADER, Find, Letter, mended, mended_pieces, notice
+from channels.email.imap.letters import HEADER, Find, Letter, notice
 from channels.email.imap.mailbox import Mailbox
 from channels.email.imap.settings import ImapSettings
 from channels.email.imap.troubles import MailboxError, Refused, Throttled, Unfetched
+from channels.email.line_ends import as_by_smtp, pieces_as_by_smtp
 from channels.email.reception import Reception
 from channels.in_hand import InHand
 from normalizers.email import MailPayload
@@ -131,7 +132,7 @@ class Delivery:
 
         def fetch(connection: Connection) -> None:
             try:
-                write(mended_pieces(self._bounded(connection.fetch_pieces(key.uid, size))), path)
+                write(pieces_as_by_smtp(self._bounded(connection.fetch_pieces(key.uid, size))), path)
             except BaseException:
                 path.unlink(missing_ok=True)
                 raise
@@ -178,7 +179,7 @@ class Delivery:
 
     def _arrival(self, content: bytes, file: Path | None) -> Arrival:
         head = content[:HEADER] if file is None else _head(file)
-        arrival = Arrival(medium="imap", content=mended(content), file=file, recipients=(self._otherwise,))
+        arrival = Arrival(medium="imap", content=as_by_smtp(content), file=file, recipients=(self._otherwise,))
         try:
             letter = Letter(head)
             return replace(

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from channels.email.smtp.mending import bare_line_ends, normalized
+from channels.email.line_ends import CRLF, as_by_smtp
 from normalizers.mail.headers import Headers, read_headers, unfold
 from normalizers.mail.mailboxes import read_mailboxes
 from normalizers.notes import Notes
@@ -33,7 +33,6 @@ _KEPT = (
 _ALL_OF_THEM = ("Authentication-Results", "From")
 """Two authors stay two, and what the server in front found out about them stays said."""
 _NO_SUBJECT = b"A mail that could not be fetched"
-_CRLF = b"\r\n"
 
 Find = Callable[[str], str | None]
 """The address as ours is spelled, or None."""
@@ -79,42 +78,19 @@ def _spelled(address: str, line: str) -> str:
     return found if found.lower() == address else address
 
 
-def mended(content: bytes) -> bytes:
-    """With the line ends it would have had by SMTP: the same mail is the same through every door."""
-    if bare_line_ends(content):
-        content = normalized(content)
-    return content if content.endswith(_CRLF) or not content else content + _CRLF
-
-
-def mended_pieces(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """The same of a mail that comes in pieces."""
-    held = last = b""
-    for piece in pieces:
-        whole = held + piece
-        end = len(whole.rstrip(b"\r"))  # what follows a CR decides what it is
-        held, whole = whole[end:], whole[:end]
-        if whole:
-            last = normalized(whole) if bare_line_ends(whole) else whole
-            yield last
-    if held:
-        yield normalized(held)
-    elif last and not last.endswith(_CRLF):
-        yield _CRLF
-
-
 def notice(header: bytes | None, folder: str, uid: int, why: str) -> bytes:
     """A mail with the header of the one that stays where it is, and a text that says where that is."""
     headers = _headers(header or b"")
     kept = ((name, headers.all(name.lower())[: None if name in _ALL_OF_THEM else 1]) for name in _KEPT)
-    lines = [name.encode() + b":" + value.rstrip() + _CRLF for name, values in kept for value in values]
+    lines = [name.encode() + b":" + value.rstrip() + CRLF for name, values in kept for value in values]
     if "subject" not in headers:
-        lines.append(b"Subject: " + _NO_SUBJECT + _CRLF)
+        lines.append(b"Subject: " + _NO_SUBJECT + CRLF)
     lines.append(b"MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n")
     text = (
         f"[The gateway did not bring this mail here: {why}.\r\n"
         f"It is in the mailbox: folder {folder}, UID {uid}. Read it there.]\r\n"
     )
-    return mended(b"".join(lines) + _CRLF + text.encode())
+    return as_by_smtp(b"".join(lines) + CRLF + text.encode())
 
 
 def _headers(content: bytes) -> Headers:

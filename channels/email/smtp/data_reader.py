@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from channels.email.smtp.mending import CRLF, Mender, mended
+from channels.email.line_ends import CRLF
+from channels.email.smtp.mending import Mender, mended
 
 _END: Final = b"\r\n.\r\n"
 _UNSURE: Final = len(_END) - 1

@@ -1,13 +1,8 @@
 """From bytes on the wire to lines of a message. No I/O."""
 
 from collections.abc import Iterator
-from typing import Final
 
-PIECE: Final = 256 * 1024
-"""Bytes worked on at once: bytes.replace() and its like keep every other thread waiting until they end."""
-CRLF: Final = b"\r\n"
-
-_CR_TO_LF = bytes.maketrans(b"\r", b"\n")
+from channels.email.line_ends import CRLF, PIECE, bare_line_ends, normalized
 
 
 class Mender:
@@ -39,16 +34,3 @@ def mended(content: bytes, mender: Mender, *, last: bool) -> Iterator[bytes]:
         yield mender.mend(content[at : at + PIECE], last=last and at + PIECE >= size)
     if last and not size:
         yield mender.mend(b"", last=True)
-
-
-def bare_line_ends(content: bytes) -> int:
-    """How many CR and LF stand alone."""
-    return content.count(b"\n") + content.count(b"\r") - 2 * content.count(CRLF)
-
-
-def normalized(content: bytes) -> bytes:
-    """Bare CR and bare LF made CRLF, so that nobody downstream sees other lines than we do."""
-    # A text-mode writer on Windows makes CRCRLF of CRLF; as two line ends it would cut the header short.
-    # Whole-buffer passes: a regular expression takes many seconds for hostile megabytes of line feeds.
-    content = content.replace(b"\r\r\n", CRLF).replace(CRLF, b"\n")
-    return content.translate(_CR_TO_LF).replace(b"\n", CRLF)

@@ -11,11 +11,11 @@ from aiohttp.web import Request, RequestPayloadError, Response, RouteDef, Stream
 from channels.api import Host, Outcome, Receipt, Refusal
 from channels.bodies import read_body
 from channels.email.arrival import Arrival
+from channels.email.line_ends import as_by_smtp
 from channels.email.reception import Reception
 from channels.email.settings import EmailSettings
 from channels.email.smtp.hops import is_loop
 from channels.email.smtp.mailboxes import Mailboxes, NotOurs
-from channels.email.webhooks.line_ends import as_by_smtp
 from channels.email.webhooks.mailgun import Mailgun
 from channels.email.webhooks.postmark import Postmark
 from channels.email.webhooks.provider import Answer, Handed, Post, Provider, TurnedAway

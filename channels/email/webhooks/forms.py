@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TypeAlias
 from urllib.parse import unquote_to_bytes
 
-from channels.email.smtp.mending import PIECE
+from channels.email.line_ends import PIECE
 from channels.email.webhooks.provider import Answer, Fields, TurnedAway
 
 _MOST_FIELDS = 1000

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
 
-from channels.email.smtp.mending import PIECE
+from channels.email.line_ends import PIECE
 
 Piece: TypeAlias = tuple[int, int]
 """Where it begins and ends."""
